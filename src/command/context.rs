@@ -1,0 +1,203 @@
+//! What a row's function is handed: the data with exactly the right it needs, the database, the time.
+
+use super::session::Session;
+use crate::clock::UnixMs;
+use crate::dataset::hash::Hash;
+use crate::dataset::list::List;
+use crate::dataset::set::Set;
+use crate::dataset::stream::Stream;
+use crate::dataset::zset::ZSet;
+use crate::dataset::{Dataset, EncodingLimits, EntryRef, Keyspace, StrForm, Trash, Value, ValueMut, ValueRef};
+use crate::position::DbIndex;
+use crate::resp::refusal::Refusal;
+
+/// A read by a client.
+#[derive(Debug)]
+pub struct ReadCx<'a> {
+    /// All data.
+    pub data: &'a Dataset,
+    /// The client's database.
+    pub db: DbIndex,
+    /// The time of the batch; what expired before it is not there.
+    pub now: UnixMs,
+}
+
+impl<'a> ReadCx<'a> {
+    /// The client's database.
+    pub fn keyspace(&self) -> Result<&'a Keyspace, Refusal> {
+        self.data.db(self.db).ok_or(Refusal::DB_OUT_OF_RANGE)
+    }
+
+    /// A key that is there and not logically expired. A marked key is an error.
+    pub fn lookup(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
+        let Some(entry) = self.keyspace()?.get(key).filter(|entry| !entry.is_expired(self.now)) else {
+            return Ok(None);
+        };
+        match entry.value() {
+            ValueRef::Marked(marked) => Err(Refusal::marked(&marked.module)),
+            _ => Ok(Some(entry)),
+        }
+    }
+
+    /// The string at a key; wrong type is an error.
+    pub fn string(&self, key: &[u8]) -> Result<Option<&'a [u8]>, Refusal> {
+        self.typed(key, |value| if let ValueRef::Str(bytes, _) = value { Some(bytes) } else { None })
+    }
+
+    /// The hash at a key.
+    pub fn hash(&self, key: &[u8]) -> Result<Option<&'a Hash>, Refusal> {
+        self.typed(key, |value| if let ValueRef::Hash(v) = value { Some(v) } else { None })
+    }
+
+    /// The list at a key.
+    pub fn list(&self, key: &[u8]) -> Result<Option<&'a List>, Refusal> {
+        self.typed(key, |value| if let ValueRef::List(v) = value { Some(v) } else { None })
+    }
+
+    /// The set at a key.
+    pub fn set(&self, key: &[u8]) -> Result<Option<&'a Set>, Refusal> {
+        self.typed(key, |value| if let ValueRef::Set(v) = value { Some(v) } else { None })
+    }
+
+    /// The sorted set at a key.
+    pub fn zset(&self, key: &[u8]) -> Result<Option<&'a ZSet>, Refusal> {
+        self.typed(key, |value| if let ValueRef::ZSet(v) = value { Some(v) } else { None })
+    }
+
+    /// The stream at a key.
+    pub fn stream(&self, key: &[u8]) -> Result<Option<&'a Stream>, Refusal> {
+        self.typed(key, |value| if let ValueRef::Stream(v) = value { Some(v) } else { None })
+    }
+
+    fn typed<T>(&self, key: &[u8], pick: impl FnOnce(ValueRef<'a>) -> Option<T>) -> Result<Option<T>, Refusal> {
+        match self.lookup(key)? {
+            None => Ok(None),
+            Some(entry) => pick(entry.value()).map(Some).ok_or(Refusal::WRONG_TYPE),
+        }
+    }
+}
+
+/// One command of the master's stream. Expiry is ignored here: an expired key is present (protocol rule 13).
+#[derive(Debug)]
+pub struct ApplyCx<'a> {
+    /// All data.
+    pub data: &'a mut Dataset,
+    /// The database that the stream has selected.
+    pub db: DbIndex,
+    /// The time of the batch, for relative expiries (Redis 6.0 sends them as they came).
+    pub now: UnixMs,
+    /// Takes what is dropped.
+    pub trash: &'a mut Trash,
+}
+
+impl ApplyCx<'_> {
+    /// Encoding limits and dialect.
+    pub fn limits(&self) -> EncodingLimits {
+        self.data.limits
+    }
+
+    /// The selected database.
+    pub fn keyspace(&mut self) -> Result<&mut Keyspace, Refusal> {
+        self.data.db_mut(self.db).ok_or(Refusal::DB_OUT_OF_RANGE)
+    }
+
+    /// The value at a key for changing, whatever it is; a marked one is an error.
+    pub fn value(&mut self, key: &[u8]) -> Result<Option<ValueMut<'_>>, Refusal> {
+        match self.keyspace()?.get_mut(key) {
+            Some(ValueMut::Marked(marked)) => Err(Refusal::marked(&marked.module)),
+            value => Ok(value),
+        }
+    }
+
+    /// The bytes of the string at a key.
+    pub fn string(&mut self, key: &[u8]) -> Result<Option<&[u8]>, Refusal> {
+        match self.value(key)? {
+            None => Ok(None),
+            Some(ValueMut::Str(bytes)) => Ok(Some(bytes)),
+            Some(_) => Err(Refusal::WRONG_TYPE),
+        }
+    }
+
+    /// The hash at a key, if there is one.
+    pub fn hash(&mut self, key: &[u8]) -> Result<Option<&mut Hash>, Refusal> {
+        match self.value(key)? {
+            None => Ok(None),
+            Some(ValueMut::Hash(v)) => Ok(Some(v)),
+            Some(_) => Err(Refusal::WRONG_TYPE),
+        }
+    }
+
+    /// The list at a key, if there is one.
+    pub fn list(&mut self, key: &[u8]) -> Result<Option<&mut List>, Refusal> {
+        match self.value(key)? {
+            None => Ok(None),
+            Some(ValueMut::List(v)) => Ok(Some(v)),
+            Some(_) => Err(Refusal::WRONG_TYPE),
+        }
+    }
+
+    /// The set at a key, if there is one.
+    pub fn set(&mut self, key: &[u8]) -> Result<Option<&mut Set>, Refusal> {
+        match self.value(key)? {
+            None => Ok(None),
+            Some(ValueMut::Set(v)) => Ok(Some(v)),
+            Some(_) => Err(Refusal::WRONG_TYPE),
+        }
+    }
+
+    /// The sorted set at a key, if there is one.
+    pub fn zset(&mut self, key: &[u8]) -> Result<Option<&mut ZSet>, Refusal> {
+        match self.value(key)? {
+            None => Ok(None),
+            Some(ValueMut::ZSet(v)) => Ok(Some(v)),
+            Some(_) => Err(Refusal::WRONG_TYPE),
+        }
+    }
+
+    /// The stream at a key, if there is one.
+    pub fn stream(&mut self, key: &[u8]) -> Result<Option<&mut Stream>, Refusal> {
+        match self.value(key)? {
+            None => Ok(None),
+            Some(ValueMut::Stream(v)) => Ok(Some(v)),
+            Some(_) => Err(Refusal::WRONG_TYPE),
+        }
+    }
+
+    /// Stores a value, replacing what was there and its expiry.
+    pub fn store(&mut self, key: &[u8], value: Value, expiry: Option<UnixMs>) -> Result<(), Refusal> {
+        let old = self.keyspace()?.insert(key, value, expiry);
+        self.trash.value(old);
+        Ok(())
+    }
+
+    /// Stores a string, replacing what was there and its expiry.
+    pub fn store_string(&mut self, key: &[u8], bytes: &[u8], expiry: Option<UnixMs>) -> Result<(), Refusal> {
+        let old = self.keyspace()?.set_string(key, bytes, StrForm::Auto, expiry);
+        self.trash.value(old);
+        Ok(())
+    }
+
+    /// Removes a key (DEL, an emptied collection); `false` if it was not there.
+    pub fn delete(&mut self, key: &[u8]) -> Result<bool, Refusal> {
+        let old = self.keyspace()?.remove(key);
+        let there = old.is_some();
+        self.trash.value(old.map(|(value, _)| value));
+        Ok(there)
+    }
+
+    /// The expiry of a key, if it is there and has one.
+    pub fn expiry(&mut self, key: &[u8]) -> Result<Option<UnixMs>, Refusal> {
+        Ok(self.keyspace()?.get(key).and_then(|entry| entry.expiry()))
+    }
+}
+
+/// A command about the connection or the server, with read access to the data.
+#[derive(Debug)]
+pub struct SessionCx<'a> {
+    /// All data (INFO keyspace, DEBUG DIGEST).
+    pub data: &'a Dataset,
+    /// The time of the batch.
+    pub now: UnixMs,
+    /// The connection's own state.
+    pub session: &'a mut Session,
+}

@@ -1,0 +1,164 @@
+//! A command as a row: name, arity, where its keys are, which right its function has.
+
+use super::args::Args;
+use super::context::{ApplyCx, ReadCx, SessionCx};
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::Reply;
+
+/// Reads: answers from `&Dataset`.
+pub type ReadFn = fn(&ReadCx<'_>, &mut Args<'_>, &mut Reply) -> Result<(), Refusal>;
+/// Applies: changes `&mut Dataset`, writes no reply. An error means that the command could not be applied.
+pub type WriteFn = fn(&mut ApplyCx<'_>, &mut Args<'_>) -> Result<(), Refusal>;
+/// Concerns the connection or the server.
+pub type SessionFn = fn(&mut SessionCx<'_>, &mut Args<'_>, &mut Reply) -> Result<(), Refusal>;
+
+/// What a row may do.
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// A read by clients.
+    Read(ReadFn),
+    /// A write: by the stream only; clients get READONLY.
+    Write(WriteFn),
+    /// A write that remora refuses also from the stream or that never appears there: clients get READONLY.
+    WriteRefused,
+    /// Session or server.
+    Session(SessionFn),
+    /// Has subcommands (`"object"`): a row of this kind answers only arity and unknown subcommand.
+    Container,
+}
+
+/// Where the keys are among the arguments (the name is argument 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// No key.
+    None,
+    /// One key, at this argument.
+    One(u16),
+    /// `first`, `last` (negative counts from the end), `step`.
+    Range(i16, i16, i16),
+    /// A count of keys at this argument, the keys behind it; before it the destination, if `true` at argument 1.
+    Counted(u16, bool),
+    /// Follows a word (`STREAMS`): the first half of what is behind it.
+    AfterStreams,
+    /// First argument is a key, so are the ones behind STORE and STOREDIST (SORT, GEORADIUS).
+    WithStore,
+    /// MIGRATE: argument 3, or those behind KEYS.
+    Migrate,
+}
+
+/// One command.
+#[derive(Debug)]
+pub struct Row {
+    /// Lower case; a subcommand is `"container sub"`.
+    pub name: &'static str,
+    /// As the servers count: the name included, negative is "at least".
+    pub arity: i16,
+    /// Where the keys are.
+    pub keys: Keys,
+    /// What it does for a client, or for clients and stream.
+    pub run: Run,
+    /// What the stream does with it where a client may run it too (PFCOUNT, PUBLISH).
+    pub applied: Option<WriteFn>,
+    /// May run while nothing is loaded yet.
+    pub loading: bool,
+    /// May run while the link is down and `replica-serve-stale-data` is `no`.
+    pub stale: bool,
+    /// May run before AUTH.
+    pub no_auth: bool,
+    /// Walks everything: is executed in slices or shown as slow.
+    pub unbounded: bool,
+    /// Request lines whose replies are compared with a real server.
+    pub samples: &'static [&'static str],
+}
+
+/// A row that reads.
+pub const fn read(name: &'static str, arity: i16, keys: Keys, f: ReadFn) -> Row {
+    Row::new(name, arity, keys, Run::Read(f))
+}
+
+/// A row that only the stream may run.
+pub const fn write(name: &'static str, arity: i16, keys: Keys, f: WriteFn) -> Row {
+    Row::new(name, arity, keys, Run::Write(f))
+}
+
+/// A write that never appears in a stream, or is refused there: clients get READONLY after the arity check.
+pub const fn refused_write(name: &'static str, arity: i16, keys: Keys) -> Row {
+    Row::new(name, arity, keys, Run::WriteRefused)
+}
+
+/// A row about the connection or the server.
+pub const fn session(name: &'static str, arity: i16, f: SessionFn) -> Row {
+    Row::new(name, arity, Keys::None, Run::Session(f))
+}
+
+/// A name that has subcommands.
+pub const fn container(name: &'static str, arity: i16) -> Row {
+    Row::new(name, arity, Keys::None, Run::Container)
+}
+
+impl Row {
+    const fn new(name: &'static str, arity: i16, keys: Keys, run: Run) -> Self {
+        Self {
+            name,
+            arity,
+            keys,
+            run,
+            applied: None,
+            loading: false,
+            stale: false,
+            no_auth: false,
+            unbounded: false,
+            samples: &[],
+        }
+    }
+
+    /// The stream may run it too, with this function.
+    pub const fn also_applied(mut self, f: WriteFn) -> Self {
+        self.applied = Some(f);
+        self
+    }
+
+    /// Request lines for the comparison with a real server.
+    pub const fn samples(mut self, samples: &'static [&'static str]) -> Self {
+        self.samples = samples;
+        self
+    }
+
+    /// Runs also while loading and while the master is down with stale data refused.
+    pub const fn always(mut self) -> Self {
+        self.loading = true;
+        self.stale = true;
+        self
+    }
+
+    /// Runs also before AUTH.
+    pub const fn before_auth(mut self) -> Self {
+        self.no_auth = true;
+        self
+    }
+
+    /// Costs as much as the database is big.
+    pub const fn unbounded(mut self) -> Self {
+        self.unbounded = true;
+        self
+    }
+
+    /// Does a request of `count` words, the name included, fit?
+    pub fn arity_fits(&self, count: usize) -> bool {
+        let wanted = usize::from(self.arity.unsigned_abs());
+        if self.arity < 0 { count >= wanted } else { count == wanted }
+    }
+
+    /// The function with which the stream applies this command, if any.
+    pub fn apply(&self) -> Option<WriteFn> {
+        match self.run {
+            Run::Write(f) => Some(f),
+            _ => self.applied,
+        }
+    }
+
+    /// A write in the servers' eyes: refused to clients of a replica.
+    pub fn is_write(&self) -> bool {
+        matches!(self.run, Run::Write(_) | Run::WriteRefused)
+    }
+}

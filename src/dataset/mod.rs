@@ -1,0 +1,191 @@
+//! The data at rest: numbered databases of keys, function libraries, and the position in the master's history.
+//!
+//! Comes in: values built by `rdb::load` or changed by apply functions. Goes out: `&Dataset` for read rows. It
+//! knows no protocol, no sockets and no clock; whoever asks about expiry brings `now`.
+
+pub mod digest;
+pub mod entry;
+pub mod expiry;
+pub mod functions;
+pub mod gate;
+pub mod hash;
+pub mod hyperloglog;
+pub mod keyspace;
+pub mod list;
+pub mod packed;
+pub mod segment;
+pub mod set;
+pub mod stream;
+pub mod string;
+pub mod trash;
+pub mod value;
+pub mod zset;
+
+pub use keyspace::{EntryRef, Keyspace};
+pub use trash::Trash;
+pub use value::{Marked, StrForm, Value, ValueKind, ValueMut, ValueRef};
+
+use crate::position::{DbIndex, Position};
+use functions::Functions;
+
+/// Sizes up to which compact encodings are kept, the settings `*-max-listpack-*` and their kin. Defaults are
+/// the servers' (protocol: redis 6.0 to valkey 9.1 agree).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncodingLimits {
+    /// `hash-max-listpack-entries`: fields.
+    pub hash_entries: usize,
+    /// `hash-max-listpack-value`: bytes of a field or value.
+    pub hash_value_bytes: usize,
+    /// `set-max-intset-entries`: members.
+    pub set_intset_entries: usize,
+    /// `set-max-listpack-entries`: members.
+    pub set_entries: usize,
+    /// `set-max-listpack-value`: bytes of a member.
+    pub set_value_bytes: usize,
+    /// `zset-max-listpack-entries`: members.
+    pub zset_entries: usize,
+    /// `zset-max-listpack-value`: bytes of a member.
+    pub zset_value_bytes: usize,
+    /// `list-max-listpack-size`: positive: elements of a node; -1 to -5: 4, 8, 16, 32, 64 KiB of a node.
+    pub list_size: i64,
+    /// `stream-node-max-bytes`; 0 is no limit.
+    pub stream_node_bytes: usize,
+    /// `stream-node-max-entries`; 0 is no limit.
+    pub stream_node_entries: usize,
+    /// `hll-sparse-max-bytes`, header included.
+    pub hll_sparse_bytes: usize,
+    /// Which master's rules apply where the masters differ.
+    pub dialect: Dialect,
+}
+
+impl Default for EncodingLimits {
+    fn default() -> Self {
+        Self {
+            hash_entries: 512,
+            hash_value_bytes: 64,
+            set_intset_entries: 512,
+            set_entries: 128,
+            set_value_bytes: 64,
+            zset_entries: 128,
+            zset_value_bytes: 64,
+            list_size: -2,
+            stream_node_bytes: 4096,
+            stream_node_entries: 100,
+            hll_sparse_bytes: 3000,
+            dialect: Dialect::default(),
+        }
+    }
+}
+
+/// Which family and release the master is, as far as its data differ. Learnt from the snapshot's AUX fields
+/// `redis-ver` / `valkey-ver`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dialect {
+    /// Redis with this (major, minor).
+    Redis(u8, u8),
+    /// Valkey with this (major, minor).
+    Valkey(u8, u8),
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self::Redis(8, 0)
+    }
+}
+
+impl Dialect {
+    /// Redis 6 and older: no LISTPACK names, ziplist encodings in OBJECT ENCODING.
+    pub fn is_before_redis_7(self) -> bool {
+        matches!(self, Self::Redis(major, _) if major < 7)
+    }
+
+    /// Small sets of strings are listpacks, lists of one node are `listpack` (Redis 7.2+, Valkey).
+    pub fn has_set_listpacks(self) -> bool {
+        match self {
+            Self::Redis(major, minor) => (major, minor) >= (7, 2),
+            Self::Valkey(..) => true,
+        }
+    }
+
+    /// Doubles are printed with Grisu2 digits (Redis 7.2+, Valkey), not `%.17g`.
+    pub fn prints_shortest_doubles(self) -> bool {
+        self.has_set_listpacks()
+    }
+
+    /// A Valkey server.
+    pub fn is_valkey(self) -> bool {
+        matches!(self, Self::Valkey(..))
+    }
+}
+
+/// Everything that is replicated.
+#[derive(Debug)]
+pub struct Dataset {
+    databases: Vec<Keyspace>,
+    /// Function libraries by name.
+    pub functions: Functions,
+    /// Where in the master's history this data stands; moves in the same step as the data.
+    pub position: Position,
+    /// Encoding limits and the master's dialect.
+    pub limits: EncodingLimits,
+}
+
+impl Dataset {
+    /// An empty dataset of `databases` databases at a position.
+    pub fn new(databases: usize, position: Position, limits: EncodingLimits) -> Self {
+        Self {
+            databases: (0..databases).map(|_| Keyspace::default()).collect(),
+            functions: Functions::default(),
+            position,
+            limits,
+        }
+    }
+
+    /// The database of this number, or `None` beyond `databases`.
+    pub fn db(&self, index: DbIndex) -> Option<&Keyspace> {
+        self.databases.get(index.0 as usize)
+    }
+
+    /// The database of this number for changing.
+    pub fn db_mut(&mut self, index: DbIndex) -> Option<&mut Keyspace> {
+        self.databases.get_mut(index.0 as usize)
+    }
+
+    /// Two different databases at once (COPY, MOVE); `None` if they are the same or out of range.
+    pub fn two_dbs_mut(&mut self, a: DbIndex, b: DbIndex) -> Option<(&mut Keyspace, &mut Keyspace)> {
+        let [a, b] = self.databases.get_disjoint_mut([a.0 as usize, b.0 as usize]).ok()?;
+        Some((a, b))
+    }
+
+    /// All databases with their numbers, ascending.
+    pub fn dbs(&self) -> impl Iterator<Item = (DbIndex, &Keyspace)> {
+        (0..).map(DbIndex).zip(&self.databases)
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> usize {
+        self.databases.len()
+    }
+
+    /// Makes sure that database `index` exists (a snapshot of a master with more databases than ours).
+    pub fn grow_to(&mut self, index: DbIndex) {
+        while self.databases.len() <= index.0 as usize {
+            self.databases.push(Keyspace::default());
+        }
+    }
+
+    /// Exchanges the contents of two databases; `false` if one is out of range.
+    pub fn swap_dbs(&mut self, a: DbIndex, b: DbIndex) -> bool {
+        let (a, b) = (a.0 as usize, b.0 as usize);
+        let fits = a < self.databases.len() && b < self.databases.len();
+        if fits {
+            self.databases.swap(a, b);
+        }
+        fits
+    }
+
+    /// Number of keys marked as not kept, over all databases.
+    pub fn marked_keys(&self) -> usize {
+        self.databases.iter().map(Keyspace::marked).sum()
+    }
+}

@@ -1,0 +1,46 @@
+//! remora: a replica-only sidecar for Redis and Valkey.
+//!
+//! ```text
+//!                 raw bytes                                  &mut Dataset             &Dataset
+//!   master ──► upstream ─┬─► rdb::load ────────────────────────► dataset ──► command (read rows) ──► serve ──► clients
+//!     ▲                  └─► repl::stream ─► command (apply rows) ─┘
+//!     └── acks, offsets
+//!
+//!   beside the way:  config  limits  clock  position  status  metrics     above it:  node  admin  main
+//! ```
+//!
+//! Modules stand in floor order: a module may use the floors below it, never its own floor or one above. A test
+//! reads the floors from this file.
+
+// floor 0
+pub mod clock;
+pub mod limits;
+pub mod position;
+
+// floor 1
+pub mod config;
+pub mod metrics;
+pub mod status;
+
+// floor 2
+pub mod dataset;
+pub mod resp;
+
+// floor 3
+pub mod rdb;
+
+// floor 4
+pub mod command;
+
+// floor 5
+pub mod repl;
+
+// floor 6
+pub mod admin;
+pub mod upstream;
+
+// floor 7
+pub mod serve;
+
+// floor 8
+pub mod node;

@@ -1,0 +1,41 @@
+//! Every bound and default size of the program, with the relations between them asserted at compile time.
+//!
+//! Nothing here depends on anything of ours. A bound that a user may set has its default here and its
+//! setting in `config`.
+
+/// Longest inline command line a client may send, bytes (as redis 7.0: `PROTO_INLINE_MAX_SIZE`).
+pub const INLINE_REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Most arguments of one client request (as redis 7.0: `1024*1024*1024` is refused, 1M elements before).
+pub const REQUEST_ARGUMENTS_MAX: usize = 1024 * 1024;
+/// Most arguments of a request on a connection that has not authenticated yet (as redis 7.0).
+pub const UNAUTHENTICATED_ARGUMENTS_MAX: usize = 10;
+/// Longest bulk string on a connection that has not authenticated yet, bytes (as redis 7.0).
+pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
+/// Longest bulk string of a client request, bytes (as redis: `proto-max-bulk-len`).
+pub const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Most arguments of one command in the replication stream; a master's own client limit is 1M + name.
+pub const STREAM_ARGUMENTS_MAX: usize = 1024 * 1024 * 64;
+/// Longest value a string may grow to, bytes (as redis: 512 MiB).
+pub const STRING_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// A write batch ends at this many commands ...
+pub const APPLY_BATCH_COMMANDS_MAX: usize = 64;
+/// ... or at this many microseconds, whichever is first (but never inside the master's transaction).
+pub const APPLY_BATCH_US_MAX: u64 = 200;
+
+/// Most pipelined requests of one connection that are executed under one entry of the gate.
+pub const READ_BATCH_REQUESTS_MAX: usize = 256;
+
+/// Longest lines a master may send during the handshake, bytes.
+pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Default number of databases (as redis: `databases 16`).
+pub const DATABASES_DEFAULT: usize = 16;
+/// Default of `maxclients` (as redis).
+pub const MAXCLIENTS_DEFAULT: usize = 10_000;
+/// Entries asked of one SCAN step without COUNT (as redis).
+pub const SCAN_COUNT_DEFAULT: usize = 10;
+
+const _: () = assert!(UNAUTHENTICATED_BULK_BYTES_MAX < BULK_BYTES_MAX);
+const _: () = assert!(UNAUTHENTICATED_ARGUMENTS_MAX < REQUEST_ARGUMENTS_MAX);
+const _: () = assert!(APPLY_BATCH_COMMANDS_MAX > 0 && READ_BATCH_REQUESTS_MAX > 0);

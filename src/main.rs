@@ -1,0 +1,3 @@
+//! The program: flags, logging, runtime, exit code.
+
+fn main() {}

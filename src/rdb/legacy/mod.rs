@@ -1,0 +1,4 @@
+//! Old compact encodings, turned into listpacks.
+
+pub mod ziplist;
+pub mod zipmap;

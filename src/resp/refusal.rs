@@ -1,0 +1,72 @@
+//! Every error line a client can get, spelled as real servers spell it.
+//!
+//! A refusal is the text after the `-`, code word first. Commands return it; the dispatcher writes it. The
+//! same texts serve apply functions as the reason why a command of the stream could not be applied.
+
+use std::borrow::Cow;
+
+/// An error reply: the line without `-` and line end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(pub Cow<'static, str>);
+
+impl Refusal {
+    pub const WRONG_TYPE: Self = Self::fixed("WRONGTYPE Operation against a key holding the wrong kind of value");
+    pub const SYNTAX: Self = Self::fixed("ERR syntax error");
+    pub const NOT_AN_INTEGER: Self = Self::fixed("ERR value is not an integer or out of range");
+    pub const NOT_A_FLOAT: Self = Self::fixed("ERR value is not a valid float");
+    pub const OUT_OF_RANGE: Self = Self::fixed("ERR value is out of range");
+    pub const MUST_BE_POSITIVE: Self = Self::fixed("ERR value is out of range, must be positive");
+    pub const NO_SUCH_KEY: Self = Self::fixed("ERR no such key");
+    pub const INDEX_OUT_OF_RANGE: Self = Self::fixed("ERR index out of range");
+    pub const INVALID_CURSOR: Self = Self::fixed("ERR invalid cursor");
+    pub const DB_OUT_OF_RANGE: Self = Self::fixed("ERR DB index is out of range");
+    pub const READ_ONLY: Self = Self::fixed("READONLY You can't write against a read only replica.");
+    pub const MASTER_DOWN: Self =
+        Self::fixed("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+    pub const LOADING: Self = Self::fixed("LOADING Redis is loading the dataset in memory");
+    pub const NO_AUTH: Self = Self::fixed("NOAUTH Authentication required.");
+    pub const NO_AUTH_HELLO: Self = Self::fixed(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
+         <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the \
+         same time",
+    );
+    pub const WRONG_PASS: Self = Self::fixed("WRONGPASS invalid username-password pair or user is disabled.");
+    pub const AUTH_WITHOUT_PASSWORD: Self = Self::fixed(
+        "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+         configuration is correct?",
+    );
+    pub const NO_PROTO: Self = Self::fixed("NOPROTO unsupported protocol version");
+    pub const NOT_A_HYPERLOGLOG: Self = Self::fixed("WRONGTYPE Key is not a valid HyperLogLog string value.");
+    pub const TOO_MANY_CLIENTS: Self = Self::fixed("ERR max number of clients reached");
+    pub const STRING_TOO_LONG: Self = Self::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+
+    const fn fixed(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+
+    /// Any other text, code word first.
+    pub fn text(text: impl Into<Cow<'static, str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// `ERR wrong number of arguments for 'get' command` (subcommands as `object|encoding`).
+    pub fn wrong_arity(name: &str) -> Self {
+        Self::text(format!("ERR wrong number of arguments for '{name}' command"))
+    }
+
+    /// The key holds something that remora cannot keep (a module's value, a vector set).
+    pub fn marked(reason: &str) -> Self {
+        Self::text(format!("ERR this key is not kept by remora: {reason}"))
+    }
+
+    /// The line as bytes, without `-` and line end.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

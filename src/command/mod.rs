@@ -29,3 +29,6 @@ pub mod string;
 pub mod transaction;
 pub mod vectorset;
 pub mod zset;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,152 @@
+//! For tests of the families: a dataset that a stream writes and a client reads, both spoken in request lines.
+
+use super::args::{Args, Span};
+use super::context::{ApplyCx, ReadCx};
+use super::row::{Row, Run};
+use super::table;
+use crate::clock::UnixMs;
+use crate::dataset::{Dataset, EncodingLimits, Trash};
+use crate::position::{DbIndex, Offset, Position, ReplId};
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::{Proto, Reply};
+
+/// A dataset at a hand-wound time.
+pub(crate) struct Bench {
+    pub(crate) data: Dataset,
+    pub(crate) db: DbIndex,
+    pub(crate) now: UnixMs,
+    pub(crate) proto: Proto,
+}
+
+impl Bench {
+    /// An empty dataset at second one million.
+    pub(crate) fn new() -> Self {
+        let position = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
+        Self {
+            data: Dataset::new(16, position, EncodingLimits::default()),
+            db: DbIndex(0),
+            now: UnixMs(1_000_000_000),
+            proto: Proto::Resp2,
+        }
+    }
+
+    /// A dataset after these lines; all must apply.
+    pub(crate) fn after(lines: &[&str]) -> Self {
+        let mut bench = Self::new();
+        for line in lines {
+            bench.apply(line).unwrap_or_else(|why| panic!("{line}: {why}"));
+        }
+        bench
+    }
+
+    /// Applies a line as if it came with the stream.
+    pub(crate) fn apply(&mut self, line: &str) -> Result<(), Refusal> {
+        self.apply_words(&split(line))
+    }
+
+    /// The same with words of any bytes.
+    pub(crate) fn apply_words(&mut self, words: &[Vec<u8>]) -> Result<(), Refusal> {
+        let (frame, spans) = frame(words);
+        let (row, skip) = row_of(words)?;
+        let apply = row.apply().ok_or_else(|| Refusal::text(format!("ERR {} is not applied", row.name)))?;
+        let mut trash = Trash::default();
+        let mut cx = ApplyCx { data: &mut self.data, db: self.db, now: self.now, trash: &mut trash };
+        apply(&mut cx, &mut Args::new(&frame, &spans, skip))
+    }
+
+    /// What a client gets for a line: the reply's bytes with spaces for line ends, `-...` for errors.
+    pub(crate) fn ask(&self, line: &str) -> String {
+        self.ask_words(&split(line))
+    }
+
+    /// The same with words of any bytes.
+    pub(crate) fn ask_words(&self, words: &[Vec<u8>]) -> String {
+        let mut reply = Reply::new(self.proto);
+        if let Err(refusal) = self.answer(words, &mut reply) {
+            reply.truncate(0);
+            reply.error(&refusal);
+        }
+        let text = String::from_utf8_lossy(reply.bytes()).replace("\r\n", " ");
+        text.strip_suffix(' ').unwrap_or(&text).to_owned()
+    }
+
+    fn answer(&self, words: &[Vec<u8>], reply: &mut Reply) -> Result<(), Refusal> {
+        let (frame, spans) = frame(words);
+        let (row, skip) = row_of(words)?;
+        match row.run {
+            Run::Read(read) => {
+                let cx = ReadCx { data: &self.data, db: self.db, now: self.now };
+                read(&cx, &mut Args::new(&frame, &spans, skip), reply)
+            }
+            _ => Err(Refusal::READ_ONLY),
+        }
+    }
+}
+
+fn row_of(words: &[Vec<u8>]) -> Result<(&'static Row, usize), Refusal> {
+    let sub = words.get(1).map(Vec::as_slice);
+    let (row, skip) = table::find(&words[0], sub).ok_or_else(|| Refusal::text("ERR unknown command"))?;
+    if row.arity_fits(words.len()) {
+        Ok((row, skip))
+    } else {
+        Err(Refusal::wrong_arity(&row.name.replace(' ', "|")))
+    }
+}
+
+fn frame(words: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
+    let mut frame = Vec::new();
+    let spans = words.iter().map(|word| {
+        let start = frame.len() as u32;
+        frame.extend_from_slice(word);
+        Span { start, end: frame.len() as u32 }
+    });
+    let spans = spans.collect();
+    (frame, spans)
+}
+
+/// Words of a line as redis-cli splits it: spaces part, double quotes hold `\xNN`, `\n` and the like.
+pub(crate) fn split(line: &str) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut rest = line.trim().as_bytes();
+    while !rest.is_empty() {
+        let (word, tail) = match rest.strip_prefix(b"\"") {
+            Some(quoted) => split_quoted(quoted),
+            None => {
+                let end = rest.iter().position(|&c| c == b' ').unwrap_or(rest.len());
+                (rest[..end].to_vec(), &rest[end..])
+            }
+        };
+        words.push(word);
+        rest = tail.trim_ascii_start();
+    }
+    words
+}
+
+fn split_quoted(mut rest: &[u8]) -> (Vec<u8>, &[u8]) {
+    let mut word = Vec::new();
+    loop {
+        match rest {
+            [] => panic!("a quote is missing"),
+            [b'"', tail @ ..] => return (word, tail),
+            [b'\\', b'x', high, low, tail @ ..] => {
+                let hex = [*high, *low];
+                let hex = std::str::from_utf8(&hex).expect("two hex digits");
+                word.push(u8::from_str_radix(hex, 16).expect("two hex digits"));
+                rest = tail;
+            }
+            [b'\\', c, tail @ ..] => {
+                word.push(match c {
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    c => *c,
+                });
+                rest = tail;
+            }
+            [c, tail @ ..] => {
+                word.push(*c);
+                rest = tail;
+            }
+        }
+    }
+}

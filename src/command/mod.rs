@@ -8,7 +8,9 @@
 
 pub mod args;
 pub mod context;
+pub mod glob;
 pub mod row;
+pub mod scan;
 pub mod table;
 
 pub mod bitmap;

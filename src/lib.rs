@@ -13,6 +13,7 @@
 //! reads the floors from this file.
 
 // floor 0
+pub mod allocator;
 pub mod clock;
 pub mod limits;
 pub mod position;

@@ -5,16 +5,20 @@
 
 /// Longest inline command line a client may send, bytes (as redis 7.0: `PROTO_INLINE_MAX_SIZE`).
 pub const INLINE_REQUEST_BYTES_MAX: usize = 64 * 1024;
-/// Most arguments of one client request (as redis 7.0: `1024*1024*1024` is refused, 1M elements before).
-pub const REQUEST_ARGUMENTS_MAX: usize = 1024 * 1024;
+/// Most arguments of one client request (as redis 7.0: any 31-bit number).
+pub const REQUEST_ARGUMENTS_MAX: usize = i32::MAX as usize;
+/// Bytes of one client request, all arguments together (as redis: `client-query-buffer-limit`).
+pub const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Most arguments of a request on a connection that has not authenticated yet (as redis 7.0).
 pub const UNAUTHENTICATED_ARGUMENTS_MAX: usize = 10;
 /// Longest bulk string on a connection that has not authenticated yet, bytes (as redis 7.0).
 pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
 /// Longest bulk string of a client request, bytes (as redis: `proto-max-bulk-len`).
 pub const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
-/// Most arguments of one command in the replication stream; a master's own client limit is 1M + name.
-pub const STREAM_ARGUMENTS_MAX: usize = 1024 * 1024 * 64;
+/// Most arguments of one command in the replication stream: what a master's client may have sent.
+pub const STREAM_ARGUMENTS_MAX: usize = REQUEST_ARGUMENTS_MAX;
+/// Bytes of one command in the replication stream. Words are addressed with 32 bits.
+pub const STREAM_COMMAND_BYTES_MAX: usize = u32::MAX as usize - 64;
 /// Longest value a string may grow to, bytes (as redis: 512 MiB).
 pub const STRING_BYTES_MAX: usize = 512 * 1024 * 1024;
 

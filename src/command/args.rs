@@ -3,13 +3,7 @@
 
 use crate::resp::number;
 use crate::resp::refusal::Refusal;
-
-/// Where one word stands in its frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    pub start: u32,
-    pub end: u32,
-}
+pub use crate::resp::request::Span;
 
 /// The words of one request; the cursor starts behind the command's name (and subcommand).
 #[derive(Clone, Debug)]

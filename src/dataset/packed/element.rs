@@ -155,10 +155,10 @@ pub(super) fn before_last(rest: &[u8]) -> Option<&[u8]> {
 #[inline]
 fn back_bytes(size: usize, back: &[u8]) -> usize {
     let short = match size {
-        ..=127 => return 1,
-        ..=16_383 => 2,
-        ..=2_097_151 => 3,
-        ..=268_435_455 => 4,
+        0..=127 => return 1,
+        128..=16_383 => 2,
+        16_384..=2_097_151 => 3,
+        2_097_152..=268_435_455 => 4,
         _ => return 5,
     };
     short + usize::from(matches!(size, 16_383 | 2_097_151 | 268_435_455) && back.first() == Some(&0))
@@ -211,8 +211,8 @@ impl<'a> Encoded<'a> {
     fn string(text: &'a [u8]) -> Self {
         let b = text.len().to_be_bytes();
         match text.len() {
-            ..=0x3f => Self::new(&[0x80 | b[7]], text),
-            ..=0xfff => Self::new(&[0xe0 | b[6], b[7]], text),
+            0..=0x3f => Self::new(&[0x80 | b[7]], text),
+            0x40..=0xfff => Self::new(&[0xe0 | b[6], b[7]], text),
             _ => Self::new(&[0xf0, b[7], b[6], b[5], b[4]], text),
         }
     }

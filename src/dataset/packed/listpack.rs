@@ -71,10 +71,7 @@ impl Listpack {
     pub fn len(&self) -> usize {
         match header(&self.0) {
             Some((_, count)) if count != COUNT_UNKNOWN => usize::from(count),
-            _ => {
-                let mut rest = self.body();
-                std::iter::from_fn(|| Some(rest = Head::read(rest)?.after(rest)?)).count()
-            }
+            _ => std::iter::successors(Some(self.body()), |rest| Head::read(rest)?.after(rest)).skip(1).count(),
         }
     }
 

@@ -164,8 +164,8 @@ mod tests {
         let (mut set, mut model) = (Intset::new(), BTreeSet::new());
         for step in 0..4000 {
             let n = match step {
-                ..1000 => random.i64(-300..300),
-                ..2000 => random.i64(-70_000..70_000),
+                0..1000 => random.i64(-300..300),
+                1000..2000 => random.i64(-70_000..70_000),
                 _ => random.i64(-300..300) << random.u32(..56),
             };
             if random.bool() {

@@ -35,6 +35,8 @@ pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// Default number of databases (as redis: `databases 16`).
 pub const DATABASES_DEFAULT: usize = 16;
+/// Most databases that a master's stream or snapshot may make us hold.
+pub const DATABASES_MAX: usize = 16 * 1024;
 /// Default of `maxclients` (as redis).
 pub const MAXCLIENTS_DEFAULT: usize = 10_000;
 /// Entries asked of one SCAN step without COUNT (as redis).

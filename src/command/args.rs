@@ -25,6 +25,11 @@ impl<'a> Args<'a> {
         self.frame.get(span.start as usize..span.end as usize)
     }
 
+    /// Moves the cursor to word `at` of the whole request.
+    pub fn skip_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// Number of words of the whole request, the name included.
     pub fn count(&self) -> usize {
         self.spans.len()

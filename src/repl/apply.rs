@@ -1,0 +1,100 @@
+//! One unit of the stream into the dataset, each command through its row.
+//!
+//! What belongs to the stream itself is done here: SELECT, PING, REPLCONF GETACK. Everything else is a row of
+//! `command`. A command that cannot be applied is an error that names it; it is never skipped.
+
+use super::stream::Unit;
+use crate::clock::UnixMs;
+use crate::command::args::Args;
+use crate::command::context::ApplyCx;
+use crate::command::table;
+use crate::dataset::{Dataset, Trash};
+use crate::limits::DATABASES_MAX;
+use crate::position::{DbIndex, Offset};
+use crate::resp::refusal::Refusal;
+
+/// A command that could not be applied: the copy cannot be trusted any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unapplied {
+    /// Its name, lower case.
+    pub command: String,
+    /// Its first arguments, shortened for a log line.
+    pub arguments: String,
+    /// Why.
+    pub reason: Refusal,
+}
+
+impl std::fmt::Display for Unapplied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} could not be applied: {}", self.command, self.arguments, self.reason)
+    }
+}
+
+/// What a unit asks of the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// REPLCONF GETACK: answer with this offset, which does not count the GETACK itself (rule 5).
+    pub ack: Option<Offset>,
+}
+
+/// Applies one unit and moves the position behind it. On an error the position stays where it was.
+pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, trash: &mut Trash) -> Result<Asked, Unapplied> {
+    let mut asked = Asked { ack: None };
+    for mut args in unit.commands() {
+        let applied = command(data, &mut args, now, trash);
+        match applied {
+            Ok(false) => {}
+            Ok(true) => asked.ack = Some(data.position.offset),
+            Err(reason) => return Err(unapplied(&args, reason)),
+        }
+    }
+    data.position.offset = data.position.offset.advanced(unit.bytes);
+    Ok(asked)
+}
+
+/// Applies one command; `true` if it is a GETACK.
+fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, trash: &mut Trash) -> Result<bool, Refusal> {
+    let name = args.word(0).unwrap_or_default();
+    if let Some((row, words)) = table::find(name, args.word(1))
+        && let Some(apply) = row.apply()
+    {
+        if !row.arity_fits(args.count()) {
+            return Err(Refusal::wrong_arity(row.name));
+        }
+        args.skip_to(words);
+        let db = data.position.selected;
+        return apply(&mut ApplyCx { data, db, now, trash }, args).map(|()| false);
+    }
+    match &name.to_ascii_lowercase()[..] {
+        b"select" => select(data, args).map(|()| false),
+        b"ping" => Ok(false),
+        b"replconf" => Ok(args.word(1).is_some_and(|word| word.eq_ignore_ascii_case(b"getack"))),
+        _ => Err(Refusal::text("no command that the stream may hold")),
+    }
+}
+
+/// A master may have more databases than we were told; they are made as they are needed.
+fn select(data: &mut Dataset, args: &mut Args<'_>) -> Result<(), Refusal> {
+    args.skip_to(1);
+    let index = u32::try_from(args.integer()?).map_err(|_| Refusal::DB_OUT_OF_RANGE)?;
+    if index as usize >= DATABASES_MAX {
+        return Err(Refusal::DB_OUT_OF_RANGE);
+    }
+    data.grow_to(DbIndex(index));
+    data.position.selected = DbIndex(index);
+    Ok(())
+}
+
+fn unapplied(args: &Args<'_>, reason: Refusal) -> Unapplied {
+    const WORDS: usize = 6;
+    const BYTES: usize = 64;
+    let word = |index| args.word(index).unwrap_or_default();
+    let shown = (1..args.count().min(WORDS)).map(|index| word(index).get(..BYTES).unwrap_or(word(index)));
+    let arguments: Vec<String> = shown.map(|word| word.escape_ascii().to_string()).collect();
+    let more = if args.count() > WORDS { " ..." } else { "" };
+    Unapplied {
+        command: String::from_utf8_lossy(word(0)).to_ascii_lowercase(),
+        arguments: arguments.join(" ") + more,
+        reason,
+    }
+}

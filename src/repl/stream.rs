@@ -1,0 +1,276 @@
+//! Stream bytes to commands, counting, cut into units that are applied as a whole: one command, or MULTI to EXEC.
+//!
+//! Comes in: bytes as the master sent them. Goes out: units with their length in bytes. It does not look at what
+//! a command does; `apply` does.
+
+use crate::command::args::Args;
+use crate::resp::request::{Parser, RequestError, RequestLimits, Span};
+
+/// Unparsed bytes are moved to the front when this many applied ones lie before them.
+const COMPACT_BYTES: usize = 64 * 1024;
+
+/// One command of the stream, by where its words are.
+#[derive(Clone, Copy, Debug)]
+struct Command {
+    first_span: usize,
+    spans: usize,
+    /// Position behind its last byte.
+    end: usize,
+    transaction: Transaction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transaction {
+    Opens,
+    Closes,
+    Neither,
+}
+
+/// The stream as received and not yet applied.
+#[derive(Debug, Default)]
+pub struct Stream {
+    bytes: Vec<u8>,
+    /// Applied up to here.
+    applied: usize,
+    /// Parsed up to here.
+    parsed: usize,
+    parser: Parser,
+    spans: Vec<Span>,
+    commands: Vec<Command>,
+    /// Commands at the front of `commands` that are done with.
+    done: usize,
+    /// The first `whole` commands form complete units.
+    whole: usize,
+    /// Index of the MULTI that has no EXEC yet.
+    open: Option<usize>,
+}
+
+/// A unit: to be applied in one step. The offset moves by `bytes` with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Unit<'a> {
+    stream: &'a Stream,
+    first: usize,
+    last: usize,
+    /// Length in the stream, with empty lines before it.
+    pub bytes: u64,
+}
+
+impl Stream {
+    /// Takes bytes from the wire.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The buffer itself, for reading from a socket to its end.
+    pub fn buffer_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Bytes received and not yet applied.
+    pub fn pending_bytes(&self) -> usize {
+        self.bytes.len() - self.applied
+    }
+
+    /// A transaction is open at the end of what has been parsed.
+    pub fn in_transaction(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Parses until `commands` commands are ready or the bytes end; a transaction is parsed to its EXEC if that has
+    /// arrived. Answers whether any unit is ready.
+    pub fn parse(&mut self, commands: usize) -> Result<bool, StreamError> {
+        while self.whole - self.done < commands {
+            let mark = self.spans.len();
+            let used = self.parser.parse(&mut self.bytes, self.parsed, &mut self.spans, &RequestLimits::STREAM)?;
+            let Some(used) = used else { break };
+            self.parsed += used;
+            self.push(mark)?;
+        }
+        Ok(self.whole > self.done)
+    }
+
+    /// Adds the command whose words start at span `mark`. An empty line counts as one byte of offset (rule 8) and is
+    /// a unit of its own, or part of the open transaction.
+    fn push(&mut self, mark: usize) -> Result<(), StreamError> {
+        let spans = self.spans.len() - mark;
+        let name = self.spans.get(mark).map_or(&b""[..], |span| span.of(&self.bytes));
+        let transaction = match spans {
+            1 if name.eq_ignore_ascii_case(b"multi") => Transaction::Opens,
+            1 if name.eq_ignore_ascii_case(b"exec") => Transaction::Closes,
+            _ => Transaction::Neither,
+        };
+        let index = self.commands.len();
+        self.commands.push(Command { first_span: mark, spans, end: self.parsed, transaction });
+        match (transaction, self.open) {
+            (Transaction::Opens, Some(_)) => return Err(StreamError::NestedMulti),
+            (Transaction::Closes, None) => return Err(StreamError::ExecWithoutMulti),
+            (Transaction::Opens, None) => self.open = Some(index),
+            (Transaction::Closes, Some(_)) => {
+                self.open = None;
+                self.whole = index + 1;
+            }
+            (Transaction::Neither, None) => self.whole = index + 1,
+            (Transaction::Neither, Some(_)) => {}
+        }
+        Ok(())
+    }
+
+    /// The next whole unit, without taking it.
+    pub fn unit(&self) -> Option<Unit<'_>> {
+        if self.done >= self.whole {
+            return None;
+        }
+        let first = self.done;
+        let mut last = first;
+        if self.commands[first].transaction == Transaction::Opens {
+            while self.commands[last].transaction != Transaction::Closes {
+                last += 1;
+            }
+        }
+        let bytes = (self.commands[last].end - self.applied) as u64;
+        Some(Unit { stream: self, first, last, bytes })
+    }
+
+    /// The unit that `unit` showed has been applied. Answers its number of commands.
+    pub fn applied(&mut self) -> usize {
+        let Some(Unit { first, last, .. }) = self.unit() else { return 0 };
+        self.done = last + 1;
+        self.applied = self.commands[last].end;
+        last + 1 - first
+    }
+
+    /// Frees what has been applied. To be called between batches; moves bytes only now and then.
+    pub fn compact(&mut self) {
+        if self.done == self.commands.len() && self.applied == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(4 * COMPACT_BYTES);
+        } else if self.applied < COMPACT_BYTES || self.applied < self.bytes.len() / 2 {
+            return;
+        } else {
+            self.bytes.drain(..self.applied);
+        }
+        self.forget_done();
+    }
+
+    /// Moves the bookkeeping of what is left to the front, as the bytes were.
+    fn forget_done(&mut self) {
+        let (gone, done) = (self.applied, self.done);
+        let first_span = self.commands.get(done).map_or(self.spans.len(), |c| c.first_span);
+        self.spans.drain(..first_span);
+        self.commands.drain(..done);
+        let shift = u32::try_from(gone).expect("spans are 32 bit, so is every position in the buffer");
+        for span in &mut self.spans {
+            *span = Span { start: span.start - shift, end: span.end - shift };
+        }
+        for command in &mut self.commands {
+            command.first_span -= first_span;
+            command.end -= gone;
+        }
+        self.parsed -= gone;
+        self.whole -= done;
+        self.open = self.open.map(|open| open - done);
+        (self.applied, self.done) = (0, 0);
+    }
+}
+
+impl<'a> Unit<'a> {
+    /// The commands in order, each with the words of its request; MULTI and EXEC and empty lines are left out.
+    pub fn commands(&self) -> impl Iterator<Item = Args<'a>> + use<'a> {
+        let stream = self.stream;
+        stream.commands[self.first..=self.last]
+            .iter()
+            .filter(|command| command.spans > 0 && command.transaction == Transaction::Neither)
+            .map(|c| Args::new(&stream.bytes, &stream.spans[c.first_span..c.first_span + c.spans], 0))
+    }
+}
+
+/// The stream makes no sense; the link is to be cut and everything asked anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamError {
+    /// Bytes that are no command.
+    Request(RequestError),
+    /// MULTI inside MULTI.
+    NestedMulti,
+    /// EXEC outside of MULTI.
+    ExecWithoutMulti,
+}
+
+impl From<RequestError> for StreamError {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl std::fmt::Display for StreamError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Request(error) => error.fmt(f),
+            Self::NestedMulti => f.write_str("MULTI inside MULTI"),
+            Self::ExecWithoutMulti => f.write_str("EXEC without MULTI"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INPUT: &[u8] = b"*1\r\n$4\r\nPING\r\n\n*1\r\n$5\r\nmulti\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n\
+        *2\r\n$4\r\nINCR\r\n$1\r\nn\r\n*1\r\n$4\r\nEXEC\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n";
+
+    /// Units as (bytes, names), fed in pieces; compacts after each unit.
+    fn units(input: &[u8], piece: usize) -> Vec<(u64, Vec<String>)> {
+        let (mut stream, mut out) = (Stream::default(), vec![]);
+        for bytes in input.chunks(piece) {
+            stream.extend(bytes);
+            while stream.parse(2).unwrap() {
+                let unit = stream.unit().unwrap();
+                let name = |args: Args<'_>| String::from_utf8_lossy(args.word(0).unwrap()).into_owned();
+                out.push((unit.bytes, unit.commands().map(name).collect()));
+                stream.applied();
+                stream.compact();
+                if stream.applied > 0 && stream.applied * 2 >= stream.bytes.len() {
+                    stream.bytes.drain(..stream.applied);
+                    stream.forget_done();
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn a_transaction_is_one_unit_whatever_the_pieces() {
+        let expected = vec![
+            (14, vec!["PING".to_owned()]),
+            (1, vec![]),
+            (15 + 20 + 21 + 14, vec!["DEL".to_owned(), "INCR".to_owned()]),
+            (23, vec!["SELECT".to_owned()]),
+        ];
+        for piece in 1..=INPUT.len() {
+            assert_eq!(units(INPUT, piece), expected, "pieces of {piece}");
+        }
+        assert_eq!(expected.iter().map(|unit| unit.0).sum::<u64>(), INPUT.len() as u64);
+    }
+
+    #[test]
+    fn an_open_transaction_is_no_unit() {
+        let mut stream = Stream::default();
+        stream.extend(b"*1\r\n$5\r\nMULTI\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n");
+        assert_eq!(stream.parse(64), Ok(false));
+        assert!(stream.in_transaction() && stream.unit().is_none());
+    }
+
+    #[test]
+    fn a_stream_that_makes_no_sense_is_an_error() {
+        for (input, text) in [
+            (&b"*1\r\n$4\r\nEXEC\r\n"[..], "EXEC without MULTI"),
+            (b"*1\r\n$5\r\nMULTI\r\n*1\r\n$5\r\nMULTI\r\n", "MULTI inside MULTI"),
+            (b"+OK\r\n", "inline command in the replication stream"),
+            (b"*1\r\n+OK\r\n", "expected '$', got '+'"),
+        ] {
+            let mut stream = Stream::default();
+            stream.extend(input);
+            assert_eq!(stream.parse(64).unwrap_err().to_string(), text);
+        }
+    }
+}

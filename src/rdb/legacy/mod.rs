@@ -1,4 +1,4 @@
-//! Old compact encodings, turned into listpacks.
+//! Compact encodings that masters before Redis 7 write: checked, and turned into listpacks.
 
 pub mod ziplist;
 pub mod zipmap;

@@ -12,6 +12,7 @@ pub mod hash;
 pub mod hyperloglog;
 pub mod keyspace;
 pub mod list;
+pub mod members;
 pub mod packed;
 pub mod segment;
 pub mod set;

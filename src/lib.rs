@@ -16,6 +16,7 @@
 pub mod allocator;
 pub mod clock;
 pub mod limits;
+pub mod number;
 pub mod position;
 
 // floor 1

@@ -1,7 +1,7 @@
 //! A cursor over the words of one request. Arguments become typed values here, at the head of a command,
 //! with the servers' own refusals.
 
-use crate::resp::number;
+use crate::number;
 use crate::resp::refusal::Refusal;
 pub use crate::resp::request::Span;
 

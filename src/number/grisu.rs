@@ -122,7 +122,7 @@ fn cached_power(exponent: i32) -> (Float, i32) {
     let mut index = (about - POWER_FIRST) / POWER_STEP;
     loop {
         let decimal = POWER_FIRST + POWER_STEP * index;
-        let power = Float { significand: POWERS[index as usize], exponent: (decimal * 1_741_647 >> 19) - 63 };
+        let power = Float { significand: POWERS[index as usize], exponent: ((decimal * 1_741_647) >> 19) - 63 };
         match exponent + power.exponent + 64 {
             ..-60 => index += 1,
             -31.. => index -= 1,

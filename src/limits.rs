@@ -21,6 +21,8 @@ pub const STREAM_ARGUMENTS_MAX: usize = REQUEST_ARGUMENTS_MAX;
 pub const STREAM_COMMAND_BYTES_MAX: usize = u32::MAX as usize - 64;
 /// Longest value a string may grow to, bytes (as redis: 512 MiB).
 pub const STRING_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Most memory that one LCS may take for its table, bytes (redis asks malloc for 32 times as much).
+pub const LCS_TABLE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A write batch ends at this many commands ...
 pub const APPLY_BATCH_COMMANDS_MAX: usize = 64;

@@ -8,6 +8,7 @@
 
 pub mod args;
 pub mod context;
+pub mod expiry;
 pub mod glob;
 pub mod row;
 pub mod scan;

@@ -39,6 +39,8 @@ pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 * 1024;
 pub const DATABASES_DEFAULT: usize = 16;
 /// Most databases that a master's stream or snapshot may make us hold.
 pub const DATABASES_MAX: usize = 16 * 1024;
+/// Keys for which a snapshot of unknown length may have room made before they arrive: 140 MB of segments.
+pub const SNAPSHOT_RESERVE_KEYS_MAX: u64 = 1 << 24;
 /// Default of `maxclients` (as redis).
 pub const MAXCLIENTS_DEFAULT: usize = 10_000;
 /// Entries asked of one SCAN step without COUNT (as redis).

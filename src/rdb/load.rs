@@ -1,1 +1,290 @@
-//! Follows.
+//! A snapshot into a fresh dataset: the loop over the file's records.
+//!
+//! Runs on a thread of its own while the socket is still being read, on a dataset that nobody sees yet. Nothing of
+//! it may be used before `load` has answered: the checksum stands at the end.
+
+use super::object::module::skip_values;
+use super::primitive::{length, skip_string, string};
+use super::source::Source;
+use super::{CHECKSUM_SINCE, Family, Fault, LoadError, REDIS_VERSIONS, VALKEY_VERSION, load_value, opcode};
+use crate::clock::UnixMs;
+use crate::dataset::{Dataset, Dialect, EncodingLimits, StrForm};
+use crate::limits::{DATABASES_MAX, SNAPSHOT_RESERVE_KEYS_MAX};
+use crate::position::{DbIndex, Offset, Position, ReplId};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Keys between two looks at the abort flag.
+const KEYS_PER_REPORT: u64 = 256;
+/// Bytes that the smallest key takes: type, empty name, value. Bounds what a size hint can claim.
+const KEY_BYTES_MIN: u64 = 3;
+
+const TYPE_STRING: u8 = 0;
+const SELECTED: &str = "a database is made when it is selected";
+
+/// How to load.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Databases to start with; a snapshot of a master that has more makes them.
+    pub databases: usize,
+    /// Encoding limits; the dialect is replaced by the one that the snapshot names.
+    pub limits: EncodingLimits,
+    /// Length of the snapshot where the master stated it.
+    pub bytes: Option<u64>,
+}
+
+/// What others may see of a load while it runs, and the way to stop it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes taken.
+    pub bytes: AtomicU64,
+    /// Keys loaded.
+    pub keys: AtomicU64,
+    /// Set by whoever wants the load to end soon with `Fault::Aborted`.
+    pub abort: AtomicBool,
+}
+
+/// A snapshot that was complete and right.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its data, at the position that the snapshot names (unknown: zeros).
+    pub dataset: Dataset,
+    /// What it says of itself.
+    pub facts: Facts,
+}
+
+/// What a snapshot says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Version in the header: 1 to 12, or 80 of a Valkey file.
+    pub version: u32,
+    /// Who wrote it.
+    pub dialect: Option<Dialect>,
+    /// `repl-stream-db`: the database that the stream has selected.
+    pub stream_db: Option<DbIndex>,
+    /// `repl-id`.
+    pub replid: Option<ReplId>,
+    /// `repl-offset`.
+    pub offset: Option<Offset>,
+    /// `used-mem`: the master's memory, bytes.
+    pub used_mem: Option<u64>,
+    /// Keys, over all databases.
+    pub keys: u64,
+    /// Bytes, checksum included.
+    pub bytes: u64,
+}
+
+/// Loads a whole snapshot. The end of the source must be the end of the snapshot.
+///
+/// Errors say at which byte and, inside a value, of which type; the dataset is dropped.
+pub fn load(src: &mut Source<'_>, options: &Options, progress: &Progress) -> Result<Loaded, LoadError> {
+    let (family, version) = header(src)?;
+    let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
+    let mut loader = Loader {
+        src,
+        family,
+        progress,
+        data: Dataset::new(options.databases.max(1), nowhere, options.limits),
+        facts: Facts { version, ..Facts::default() },
+        db: DbIndex(0),
+        expiry: None,
+        name: Vec::new(),
+        room: options.bytes.map_or(SNAPSHOT_RESERVE_KEYS_MAX, |bytes| bytes / KEY_BYTES_MIN),
+    };
+    loader.records()?;
+    loader.end()
+}
+
+fn header(src: &mut Source<'_>) -> Result<(Family, u32), LoadError> {
+    let head = src.array::<9>()?;
+    let (family, digits) = if let Some(digits) = head.strip_prefix(b"REDIS") {
+        (Family::Redis, digits)
+    } else if let Some(digits) = head.strip_prefix(b"VALKEY") {
+        (Family::Valkey, digits)
+    } else {
+        return Err(src.error(Fault::Magic));
+    };
+    let version = decimal(digits).and_then(|version| u32::try_from(version).ok());
+    let version = version.ok_or_else(|| src.error(Fault::Magic))?;
+    let known = match family {
+        Family::Redis => REDIS_VERSIONS.contains(&version),
+        Family::Valkey => version == VALKEY_VERSION,
+    };
+    if known { Ok((family, version)) } else { Err(src.error(Fault::Version(version))) }
+}
+
+struct Loader<'s, 'a> {
+    src: &'s mut Source<'a>,
+    family: Family,
+    progress: &'s Progress,
+    data: Dataset,
+    facts: Facts,
+    db: DbIndex,
+    /// Of the next key.
+    expiry: Option<UnixMs>,
+    /// Scratch: the name of the key or of the AUX field.
+    name: Vec<u8>,
+    /// Keys for which room may still be made by hints.
+    room: u64,
+}
+
+impl Loader<'_, '_> {
+    /// All records up to the end mark. A flat table of the opcodes.
+    fn records(&mut self) -> Result<(), LoadError> {
+        loop {
+            match self.src.u8()? {
+                opcode::END => return Ok(()),
+                opcode::SELECT => self.select()?,
+                opcode::EXPIRE_SECONDS => {
+                    self.expiry = Some(UnixMs(i64::from(self.src.i32_le()?) * 1000));
+                }
+                // Before version 9 in the byte order of the machine: we know only little endian ones.
+                opcode::EXPIRE_MS => self.expiry = Some(UnixMs(self.src.i64_le()?)),
+                opcode::SIZES => self.sizes()?,
+                opcode::AUX => self.aux()?,
+                opcode::LFU => self.src.skip(1)?,
+                opcode::LRU => drop(length(self.src)?),
+                opcode::MODULE_AUX => self.module_aux()?,
+                opcode::FUNCTION => self.function()?,
+                opcode::SLOT_SIZES => self.skip_lengths(3)?,
+                opcode::SLOT_IMPORT => self.slot_import()?,
+                byte => self.key(byte)?,
+            }
+        }
+    }
+
+    fn select(&mut self) -> Result<(), LoadError> {
+        let number = length(self.src)?;
+        self.db = database(number).ok_or_else(|| self.src.error("database number out of range"))?;
+        self.data.grow_to(self.db);
+        Ok(())
+    }
+
+    /// Makes room as the hint says, but never more in all than the bytes can bear.
+    fn sizes(&mut self) -> Result<(), LoadError> {
+        let keys = length(self.src)?.min(self.room);
+        let _with_expiry = length(self.src)?;
+        self.room -= keys;
+        if let Some(keyspace) = self.data.db_mut(self.db) {
+            keyspace.reserve(usize::try_from(keys).unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    fn aux(&mut self) -> Result<(), LoadError> {
+        self.read_name()?;
+        let value = string(self.src)?;
+        self.facts.note(&self.name, value);
+        if let Some(dialect) = self.facts.dialect {
+            self.data.limits.dialect = dialect;
+        }
+        Ok(())
+    }
+
+    fn module_aux(&mut self) -> Result<(), LoadError> {
+        let _module = length(self.src)?;
+        if length(self.src)? != 2 {
+            return Err(self.src.error("module AUX without its opcode"));
+        }
+        let _when = length(self.src)?;
+        skip_values(self.src)
+    }
+
+    fn function(&mut self) -> Result<(), LoadError> {
+        let added = self.data.functions.load(string(self.src)?, false);
+        added.map_err(|_| self.src.error("a function library without a name, or twice"))
+    }
+
+    fn slot_import(&mut self) -> Result<(), LoadError> {
+        skip_string(self.src)?;
+        let ranges = length(self.src)?;
+        self.skip_lengths(ranges.saturating_mul(2))
+    }
+
+    fn skip_lengths(&mut self, count: u64) -> Result<(), LoadError> {
+        (0..count).try_for_each(|_| length(self.src).map(drop))
+    }
+
+    fn read_name(&mut self) -> Result<(), LoadError> {
+        let name = string(self.src)?;
+        self.name.clear();
+        self.name.extend_from_slice(name);
+        Ok(())
+    }
+
+    /// A key with its value. Strings go from the chunk to their entry without a stop.
+    fn key(&mut self, byte: u8) -> Result<(), LoadError> {
+        self.read_name()?;
+        let expiry = self.expiry.take();
+        let fresh = if byte == TYPE_STRING {
+            let bytes = string(self.src).map_err(|error| error.inside(byte, 0))?;
+            let keyspace = self.data.db_mut(self.db).expect(SELECTED);
+            let before = keyspace.len();
+            drop(keyspace.set_string(&self.name, bytes, StrForm::Auto, expiry));
+            keyspace.len() > before
+        } else {
+            let value = load_value(self.src, byte, self.family, &self.data.limits)?;
+            let Some(value) = value else { return Ok(()) };
+            self.data.db_mut(self.db).expect(SELECTED).insert(&self.name, value, expiry).is_none()
+        };
+        if !fresh {
+            return Err(self.src.error("a key twice"));
+        }
+        self.facts.keys += 1;
+        if self.facts.keys.is_multiple_of(KEYS_PER_REPORT) { self.report() } else { Ok(()) }
+    }
+
+    fn report(&self) -> Result<(), LoadError> {
+        self.progress.bytes.store(self.src.offset(), Ordering::Relaxed);
+        self.progress.keys.store(self.facts.keys, Ordering::Relaxed);
+        if self.progress.abort.load(Ordering::Relaxed) { Err(self.src.error(Fault::Aborted)) } else { Ok(()) }
+    }
+
+    /// Behind the end mark: the checksum (all zeros: the master computes none), and nothing else.
+    fn end(mut self) -> Result<Loaded, LoadError> {
+        if self.facts.version >= CHECKSUM_SINCE {
+            let computed = self.src.checksum();
+            let stated = self.src.u64_le()?;
+            if stated != 0 && stated != computed {
+                return Err(self.src.error(Fault::Checksum { stated, computed }));
+            }
+        }
+        if !self.src.is_at_end()? {
+            return Err(self.src.error("bytes behind the end of the snapshot"));
+        }
+        self.facts.bytes = self.src.offset();
+        self.report()?;
+        let replid = self.facts.replid.unwrap_or(ReplId::ZERO);
+        let offset = self.facts.offset.unwrap_or_default();
+        self.data.position = Position::fresh(replid, offset, self.facts.stream_db.unwrap_or_default());
+        Ok(Loaded { dataset: self.data, facts: self.facts })
+    }
+}
+
+impl Facts {
+    /// Takes an AUX field; unknown ones and values that make no sense are ignored, as all servers do.
+    fn note(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b"redis-ver" => self.dialect = two_numbers(value).map(|(major, minor)| Dialect::Redis(major, minor)),
+            b"valkey-ver" => self.dialect = two_numbers(value).map(|(major, minor)| Dialect::Valkey(major, minor)),
+            b"repl-stream-db" => self.stream_db = decimal(value).and_then(database),
+            b"repl-id" => self.replid = ReplId::parse(value),
+            b"repl-offset" => self.offset = decimal(value).map(Offset),
+            b"used-mem" => self.used_mem = decimal(value),
+            _ => {}
+        }
+    }
+}
+
+fn database(number: u64) -> Option<DbIndex> {
+    (number < DATABASES_MAX as u64).then_some(DbIndex(number as u32))
+}
+
+/// Major and minor of a version text.
+fn two_numbers(version: &[u8]) -> Option<(u8, u8)> {
+    let mut numbers = version.split(|&c| c == b'.').map(|text| u8::try_from(decimal(text)?).ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+fn decimal(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}

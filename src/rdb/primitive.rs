@@ -69,6 +69,14 @@ fn packed_string<'s>(src: &'s mut Source<'_>, packing: u8) -> Result<&'s [u8], L
     Ok(src.integer_text(integer))
 }
 
+/// Steps over a string of any form.
+pub fn skip_string(src: &mut Source<'_>) -> Result<(), LoadError> {
+    match length_or_packing(src)? {
+        Length::Plain(n) => src.skip(n),
+        Length::Packed(packing) => packed_string(src, packing).map(drop),
+    }
+}
+
 /// Reads a double printed as text: a byte for the length, or 253 NaN, 254 and 255 the infinities.
 pub fn text_double(src: &mut Source<'_>) -> Result<f64, LoadError> {
     match src.u8()? {

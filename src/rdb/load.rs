@@ -23,13 +23,11 @@ const SELECTED: &str = "a database is made when it is selected";
 
 /// How to load.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct LoadSettings {
     /// Databases to start with; a snapshot of a master that has more makes them.
     pub databases: usize,
     /// Encoding limits; the dialect is replaced by the one that the snapshot names.
     pub limits: EncodingLimits,
-    /// Length of the snapshot where the master stated it.
-    pub bytes: Option<u64>,
 }
 
 /// What others may see of a load while it runs, and the way to stop it.
@@ -76,19 +74,19 @@ pub struct Facts {
 /// Loads a whole snapshot. The end of the source must be the end of the snapshot.
 ///
 /// Errors say at which byte and, inside a value, of which type; the dataset is dropped.
-pub fn load(src: &mut Source<'_>, options: &Options, progress: &Progress) -> Result<Loaded, LoadError> {
+pub fn load(src: &mut Source<'_>, settings: &LoadSettings, progress: &Progress) -> Result<Loaded, LoadError> {
     let (family, version) = header(src)?;
     let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
     let mut loader = Loader {
-        src,
         family,
         progress,
-        data: Dataset::new(options.databases.max(1), nowhere, options.limits),
+        data: Dataset::new(settings.databases.max(1), nowhere, settings.limits),
         facts: Facts { version, ..Facts::default() },
         db: DbIndex(0),
         expiry: None,
         name: Vec::new(),
-        room: options.bytes.map_or(SNAPSHOT_RESERVE_KEYS_MAX, |bytes| bytes / KEY_BYTES_MIN),
+        room: src.bytes_total().map_or(SNAPSHOT_RESERVE_KEYS_MAX, |bytes| bytes / KEY_BYTES_MIN),
+        src,
     };
     loader.records()?;
     loader.end()

@@ -1,7 +1,8 @@
 //! Lengths, strings and doubles of the snapshot format, both directions (protocol 4.1).
 
+use super::LoadError;
 use super::source::Source;
-use super::{Fault, LoadError};
+use crate::number::{parse_float, parse_integer};
 
 /// Elements for which room is made before they have been read; counts in a snapshot are not trusted.
 const RESERVE_ELEMENTS_MAX: u64 = 4096;
@@ -85,8 +86,7 @@ pub fn text_double(src: &mut Source<'_>) -> Result<f64, LoadError> {
         255 => Ok(f64::NEG_INFINITY),
         n => {
             let text = src.bytes(usize::from(n))?;
-            let value = std::str::from_utf8(text).ok().and_then(|text| text.trim_ascii().parse().ok());
-            value.ok_or_else(|| src.error(Fault::Corrupt("a double that is no number")))
+            parse_float(text).ok_or_else(|| src.error("a double that is no number"))
         }
     }
 }
@@ -109,7 +109,7 @@ pub fn put_length(out: &mut Vec<u8>, n: u64) {
 
 /// Writes a string: integers of up to 32 bits packed as the servers do, everything else plain.
 pub fn put_string(out: &mut Vec<u8>, text: &[u8]) {
-    if let Some(n) = small_integer(text) {
+    if let Some(n) = parse_integer(text).and_then(|n| i32::try_from(n).ok()) {
         match n {
             -0x80..=0x7f => out.extend_from_slice(&[0xc0, n as u8]),
             -0x8000..=0x7fff => {
@@ -130,16 +130,6 @@ pub fn put_string(out: &mut Vec<u8>, text: &[u8]) {
 pub fn put_plain(out: &mut Vec<u8>, bytes: &[u8]) {
     put_length(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
-}
-
-/// Canonical decimal text of an `i32`.
-fn small_integer(text: &[u8]) -> Option<i32> {
-    if text.len() > 11 {
-        return None;
-    }
-    let n: i32 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    // What reads as a number but prints differently (+1, 007, -0) is not packed.
-    (itoa::Buffer::new().format(n).as_bytes() == text).then_some(n)
 }
 
 #[cfg(test)]

@@ -57,22 +57,44 @@ pub struct Source<'a> {
     gathered: Vec<u8>,
     /// What a packed string stands for.
     unpacked: Vec<u8>,
+    bytes_total: Option<u64>,
 }
 
 impl<'a> Source<'a> {
     /// A cursor over bytes that are all there.
     pub fn from_slice(bytes: &'a [u8]) -> Self {
-        Self::with(None, Window::Slice(bytes))
+        Self::with(None, Window::Slice(bytes), Some(bytes.len() as u64))
     }
 
     /// A cursor over bytes that are still arriving.
     pub fn new(feed: impl Feed + 'a) -> Self {
-        Self::with(Some(Box::new(feed)), Window::Slice(&[]))
+        Self::with(Some(Box::new(feed)), Window::Slice(&[]), None)
     }
 
-    fn with(feed: Option<Box<dyn Feed + 'a>>, window: Window<'a>) -> Self {
-        let (gathered, unpacked) = (Vec::new(), Vec::new());
-        Self { feed, window, at: 0, before: 0, summed: 0, crc: Crc64::default(), gathered, unpacked }
+    fn with(feed: Option<Box<dyn Feed + 'a>>, window: Window<'a>, bytes_total: Option<u64>) -> Self {
+        Self {
+            feed,
+            window,
+            at: 0,
+            before: 0,
+            summed: 0,
+            crc: Crc64::default(),
+            gathered: Vec::new(),
+            unpacked: Vec::new(),
+            bytes_total,
+        }
+    }
+
+    /// The same cursor, told how many bytes there will be (a master that states the length).
+    #[must_use]
+    pub fn expecting(mut self, bytes: u64) -> Self {
+        self.bytes_total = Some(bytes);
+        self
+    }
+
+    /// How many bytes there will be, where that is known.
+    pub fn bytes_total(&self) -> Option<u64> {
+        self.bytes_total
     }
 
     /// Bytes taken so far.

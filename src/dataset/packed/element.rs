@@ -7,6 +7,8 @@
 //! 1110nnnn + 1        string, 12 bit length        back length: 7 bits a byte, high first, bit 7 but on the first
 //! ```
 
+use crate::number::parse_integer;
+
 /// An element as the blob has it: bytes, or an integer whose decimal text is the element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element<'a> {
@@ -245,24 +247,6 @@ impl<'a> Encoded<'a> {
     }
 }
 
-/// Reads canonical decimal text: what the servers pack.
-#[inline]
-pub(super) fn parse_integer(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'0'] => return Some(0),
-        [b'1'..=b'9', ..] if text.len() <= 19 => (false, text),
-        [b'-', digits @ ..] if text.len() <= 20 && matches!(digits, [b'1'..=b'9', ..]) => (true, digits),
-        _ => return None,
-    };
-    let mut sum = 0_u64;
-    for c in digits {
-        // 19 digits stay below 2^64.
-        let digit = c.wrapping_sub(b'0');
-        sum = if digit < 10 { sum * 10 + u64::from(digit) } else { return None };
-    }
-    if negative { 0_i64.checked_sub_unsigned(sum) } else { i64::try_from(sum).ok() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,15 +283,6 @@ mod tests {
             assert_eq!(head.after_checked(&blob), Some(&[][..]), "{n}");
             assert_eq!(Element::Int(n).len(), n.to_string().len(), "{n}");
         }
-    }
-
-    #[test]
-    fn only_canonical_text_is_an_integer() {
-        for text in ["", "-", "-0", "+1", "01", " 1", "1 ", "1a", "9223372036854775808", "-9223372036854775809"] {
-            assert_eq!(parse_integer(text.as_bytes()), None, "{text}");
-        }
-        assert_eq!(parse_integer(b"-9223372036854775808"), Some(i64::MIN));
-        assert_eq!(parse_integer(b"9223372036854775807"), Some(i64::MAX));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! stream nodes are blobs of this kind, kept as the snapshot had them. Every operation by index walks.
 
 use super::Corrupt;
-use super::element::{Encoded, Head, before_last, parse_integer};
+use super::element::{Encoded, Head, before_last};
+use crate::number::parse_integer;
 
 pub use super::element::{Element, IntText};
 

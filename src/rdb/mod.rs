@@ -158,6 +158,8 @@ pub enum Fault {
     Type(u8),
     /// The checksum at the end is not that of the bytes.
     Checksum { stated: u64, computed: u64 },
+    /// The footer of a DUMP payload states an unknown version or a wrong checksum, or is missing.
+    Footer,
     /// A compact blob is not valid.
     Packed(Corrupt),
     /// Anything else, as a phrase.
@@ -210,6 +212,7 @@ impl fmt::Display for Fault {
             Self::Checksum { stated, computed } => {
                 write!(f, "checksum is {computed:016x}, stated {stated:016x}")
             }
+            Self::Footer => f.write_str("version or checksum of the payload are wrong"),
             Self::Packed(corrupt) => corrupt.fmt(f),
             Self::Corrupt(what) => f.write_str(what),
         }

@@ -96,5 +96,3 @@ impl<'a> Iterator for Args<'a> {
         (self.remaining(), Some(self.remaining()))
     }
 }
-
-impl ExactSizeIterator for Args<'_> {}

@@ -108,6 +108,11 @@ impl Dialect {
         }
     }
 
+    /// XCLAIM creates its consumer even if there is nothing to claim (Redis 7.2+, Valkey).
+    pub fn claims_create_consumers(self) -> bool {
+        self.has_set_listpacks()
+    }
+
     /// Doubles are printed with Grisu2 digits (Redis 7.2+, Valkey), not `%.17g`.
     pub fn prints_shortest_doubles(self) -> bool {
         self.has_set_listpacks()

@@ -97,6 +97,11 @@ impl Listpack {
         Iter { rest: self.0.get(offset..self.end()).unwrap_or_default() }
     }
 
+    /// The elements from byte `offset` of the blob on, at which one must start.
+    pub fn iter_at(&self, offset: usize) -> Iter<'_> {
+        Iter { rest: self.0.get(offset..self.end()).unwrap_or_default() }
+    }
+
     /// The element at `index`. Walks from the nearer end.
     pub fn get(&self, index: usize) -> Option<Element<'_>> {
         self.iter_from(index).next()
@@ -132,6 +137,28 @@ impl Listpack {
         self.splice(end, 0, Some(&Encoded::integer(n)), count + 1);
     }
 
+    /// Appends elements with one growth for all of them; texts that are canonical integers are packed.
+    pub fn extend<'e>(&mut self, elements: impl Iterator<Item = Element<'e>> + Clone) {
+        let encoded = elements.map(|element| match element {
+            Element::Str(text) => Encoded::text(text),
+            Element::Int(n) => Encoded::integer(n),
+        });
+        let (mut bytes, mut count) = (0, self.len());
+        for element in encoded.clone() {
+            bytes += element.len();
+            count += 1;
+        }
+        let mut at = self.end();
+        self.0.reserve_exact(bytes);
+        self.0.resize(at + bytes + 1, END);
+        for element in encoded {
+            let end = at + element.len();
+            element.write(&mut self.0[at..end]);
+            at = end;
+        }
+        self.write_header(count);
+    }
+
     /// Puts an element before the one at `index`; at or past the end it is appended.
     pub fn insert(&mut self, index: usize, text: &[u8]) {
         let (offset, count) = (self.offset_of(index), self.len());
@@ -146,6 +173,14 @@ impl Listpack {
     /// Replaces the element at `index` by an integer; past the end nothing happens.
     pub fn replace_integer(&mut self, index: usize, n: i64) {
         self.replace_encoded(index, &Encoded::integer(n));
+    }
+
+    /// Sets bits of the element that starts at byte `offset`, in place, if it is an integer of one byte (0 to 127)
+    /// and stays one; else nothing happens.
+    pub fn set_bits(&mut self, offset: usize, bits: u8) {
+        if let Some(byte) = self.0.get_mut(offset).filter(|byte| (**byte | bits) < 0x80) {
+            *byte |= bits;
+        }
     }
 
     /// Removes up to `count` elements from `index` on.
@@ -190,6 +225,10 @@ impl Listpack {
         if self.0.capacity() - self.0.len() > self.0.len() / 4 + 64 {
             self.0.shrink_to_fit();
         }
+        self.write_header(count);
+    }
+
+    fn write_header(&mut self, count: usize) {
         let total = u32::try_from(self.0.len()).expect("containers split their blobs far below 4 GiB");
         self.0[..4].copy_from_slice(&total.to_le_bytes());
         let count = u16::try_from(count).unwrap_or(COUNT_UNKNOWN);
@@ -233,6 +272,13 @@ fn header(bytes: &[u8]) -> Option<(usize, u16)> {
 #[derive(Clone, Debug, Default)]
 pub struct Iter<'a> {
     rest: &'a [u8],
+}
+
+impl Iter<'_> {
+    /// Bytes of the blob that the elements left take.
+    pub fn byte_len(&self) -> usize {
+        self.rest.len()
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -340,6 +386,25 @@ mod tests {
             assert_eq!(pack.len(), model.len());
             assert_eq!(pack.get(index).map(|element| element.to_vec()).as_ref(), model.get(index));
         }
+    }
+
+    #[test]
+    fn extending_is_pushing_one_after_the_other() {
+        let mut pack = of(&[b"a"]);
+        pack.extend([Element::Str(b"12"), Element::Int(-7), Element::Str(b"text")].into_iter());
+        assert_eq!(pack, of(&[b"a", b"12", b"-7", b"text"]));
+        pack.extend(std::iter::empty());
+        assert_eq!(pack.len(), 4);
+    }
+
+    #[test]
+    fn bits_are_set_in_small_integers_only() {
+        let mut pack = of(&[b"2", b"a"]);
+        pack.set_bits(HEADER, 1);
+        pack.set_bits(HEADER + 2, 1);
+        pack.set_bits(100, 1);
+        assert_eq!(pack, of(&[b"3", b"a"]));
+        assert_eq!(pack.iter_at(HEADER + 2).next(), Some(Element::Str(b"a")));
     }
 
     #[test]

@@ -1,1 +1,194 @@
-//! Follows.
+//! Streams of all three versions: 15 (redis 5 and 6), 19 (7.0), 21 (7.2 and later, valkey).
+//!
+//! Nodes are checked once and kept as they are. What a version does not say is derived as redis 7.0 does it.
+
+use crate::clock::UnixMs;
+use crate::dataset::EncodingLimits;
+use crate::dataset::Value;
+use crate::dataset::stream::{Counters, Group, Node, Stream, StreamId};
+use crate::rdb::LoadError;
+use crate::rdb::primitive::{length, put_length, put_plain, put_string, string};
+use crate::rdb::source::Source;
+use std::collections::BTreeMap;
+
+/// Redis 5 and 6: neither first id nor counters.
+pub const VERSION_1: u8 = 15;
+/// Redis 7.0: with counters, without the time a consumer was last given something.
+pub const VERSION_2: u8 = 19;
+/// Redis 7.2 and later, Valkey: everything.
+pub const VERSION_3: u8 = 21;
+
+/// Entries read as the wire has it where nobody knows.
+const ENTRIES_READ_UNKNOWN: u64 = u64::MAX;
+
+/// Reads a stream. An empty one is a value too. Refused are: nodes that are not well formed or have the same key, a
+/// length without nodes, groups, consumers or pending entries that come twice, and pending entries whose owner is
+/// missing or not the only one.
+pub fn load(src: &mut Source<'_>, type_byte: u8, limits: &EncodingLimits) -> Result<Option<Value>, LoadError> {
+    let mut stream = Stream::default();
+    for _ in 0..length(src)? {
+        load_node(src, &mut stream)?;
+    }
+    load_counters(src, type_byte, &mut stream)?;
+    if !stream.is_empty() && stream.nodes().len() == 0 {
+        return Err(src.error("stream: entries are counted and no node is there"));
+    }
+    for _ in 0..length(src)? {
+        load_group(src, type_byte, limits, &mut stream)?;
+    }
+    Ok(Some(Value::Stream(Box::new(stream))))
+}
+
+fn load_node(src: &mut Source<'_>, stream: &mut Stream) -> Result<(), LoadError> {
+    let Ok(key) = <[u8; 16]>::try_from(string(src)?) else {
+        return Err(src.error("stream: the key of a node is not an id"));
+    };
+    let node = Node::parse(string(src)?).map_err(|corrupt| src.error(corrupt))?;
+    if !stream.insert_node(StreamId::from_bytes(key), node) {
+        return Err(src.error("stream: two nodes with the same key"));
+    }
+    Ok(())
+}
+
+fn load_counters(src: &mut Source<'_>, type_byte: u8, stream: &mut Stream) -> Result<(), LoadError> {
+    let mut counters = Counters { length: length(src)?, last_id: id(src)?, ..Counters::default() };
+    if type_byte == VERSION_1 {
+        counters.entries_added = counters.length;
+        stream.set_counters(counters);
+        counters.first_id = stream.first_live_id();
+    } else {
+        counters.first_id = id(src)?;
+        counters.max_deleted_id = id(src)?;
+        counters.entries_added = length(src)?;
+    }
+    stream.set_counters(counters);
+    Ok(())
+}
+
+/// An id as two lengths.
+fn id(src: &mut Source<'_>) -> Result<StreamId, LoadError> {
+    Ok(StreamId::new(length(src)?, length(src)?))
+}
+
+fn load_group(
+    src: &mut Source<'_>,
+    type_byte: u8,
+    limits: &EncodingLimits,
+    stream: &mut Stream,
+) -> Result<(), LoadError> {
+    let name = string(src)?.to_vec();
+    let last_id = id(src)?;
+    let entries_read = if type_byte == VERSION_1 {
+        stream.entries_up_to(last_id, limits.dialect)
+    } else {
+        Some(length(src)?).filter(|n| *n != ENTRIES_READ_UNKNOWN)
+    };
+    let mut group = Group::new(last_id, entries_read);
+    let mut unowned = load_pending(src)?;
+    for _ in 0..length(src)? {
+        load_consumer(src, type_byte, &mut group, &mut unowned)?;
+    }
+    if !unowned.is_empty() {
+        return Err(src.error("stream: a pending entry without a consumer"));
+    }
+    if !stream.insert_group(&name, group) {
+        return Err(src.error("stream: two groups with the same name"));
+    }
+    Ok(())
+}
+
+/// The group's own list: when and how often each entry was delivered.
+fn load_pending(src: &mut Source<'_>) -> Result<BTreeMap<StreamId, (UnixMs, u64)>, LoadError> {
+    let mut pending = BTreeMap::new();
+    for _ in 0..length(src)? {
+        let id = StreamId::from_bytes(src.array()?);
+        let delivery = (UnixMs(src.i64_le()?), length(src)?);
+        if pending.insert(id, delivery).is_some() {
+            return Err(src.error("stream: two pending entries with the same id"));
+        }
+    }
+    Ok(pending)
+}
+
+fn load_consumer(
+    src: &mut Source<'_>,
+    type_byte: u8,
+    group: &mut Group,
+    unowned: &mut BTreeMap<StreamId, (UnixMs, u64)>,
+) -> Result<(), LoadError> {
+    let name = string(src)?.to_vec();
+    let seen = UnixMs(src.i64_le()?);
+    let active = match type_byte {
+        VERSION_1 | VERSION_2 => Some(seen),
+        _ => Some(UnixMs(src.i64_le()?)).filter(|time| time.0 != -1),
+    };
+    if !group.create_consumer(&name, seen, active) {
+        return Err(src.error("stream: two consumers with the same name"));
+    }
+    for _ in 0..length(src)? {
+        let id = StreamId::from_bytes(src.array()?);
+        let Some((delivered, deliveries)) = unowned.remove(&id) else {
+            return Err(src.error("stream: a consumer's pending entry is not the group's, or has two consumers"));
+        };
+        group.assign(id, &name, delivered, deliveries);
+    }
+    Ok(())
+}
+
+/// Writes a stream in the newest version; answers its type byte.
+pub fn save(stream: &Stream, out: &mut Vec<u8>) -> u8 {
+    save_as(stream, VERSION_3, out)
+}
+
+/// Writes a stream as `type_byte`, one of the three versions; what an older one cannot hold is left out.
+pub fn save_as(stream: &Stream, type_byte: u8, out: &mut Vec<u8>) -> u8 {
+    put_length(out, stream.nodes().len() as u64);
+    for (key, node) in stream.nodes() {
+        put_plain(out, &key.to_bytes());
+        put_plain(out, node.as_bytes());
+    }
+    let counters = stream.counters();
+    put_length(out, counters.length);
+    put_id(out, counters.last_id);
+    if type_byte != VERSION_1 {
+        put_id(out, counters.first_id);
+        put_id(out, counters.max_deleted_id);
+        put_length(out, counters.entries_added);
+    }
+    put_length(out, stream.groups().len() as u64);
+    for (name, group) in stream.groups() {
+        put_string(out, name);
+        put_id(out, group.last_id);
+        if type_byte != VERSION_1 {
+            put_length(out, group.entries_read.unwrap_or(ENTRIES_READ_UNKNOWN));
+        }
+        save_consumers(group, type_byte, out);
+    }
+    type_byte
+}
+
+fn save_consumers(group: &Group, type_byte: u8, out: &mut Vec<u8>) {
+    put_length(out, group.pending_len() as u64);
+    for (id, pending) in group.pending_from(StreamId::MIN) {
+        out.extend_from_slice(&id.to_bytes());
+        out.extend_from_slice(&pending.delivered.0.to_le_bytes());
+        put_length(out, pending.deliveries);
+    }
+    put_length(out, group.consumers().len() as u64);
+    for (name, consumer) in group.consumers() {
+        put_string(out, name);
+        out.extend_from_slice(&consumer.seen.0.to_le_bytes());
+        if type_byte == VERSION_3 {
+            out.extend_from_slice(&consumer.active.map_or(-1, |time| time.0).to_le_bytes());
+        }
+        put_length(out, consumer.pending_len() as u64);
+        for id in consumer.pending_from(StreamId::MIN) {
+            out.extend_from_slice(&id.to_bytes());
+        }
+    }
+}
+
+fn put_id(out: &mut Vec<u8>, id: StreamId) {
+    put_length(out, id.ms);
+    put_length(out, id.seq);
+}

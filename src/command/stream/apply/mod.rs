@@ -1,0 +1,167 @@
+//! What the master's stream does to streams: XADD, XTRIM, XDEL, XSETID; groups are in `group`.
+
+pub(super) mod group;
+
+use super::id;
+use crate::command::args::Args;
+use crate::command::context::ApplyCx;
+use crate::dataset::Value;
+use crate::dataset::stream::{AppendError, Counters, Stream, StreamId, Trim};
+use crate::resp::refusal::Refusal;
+
+/// Options of XADD and XTRIM in front of the id.
+#[derive(Default)]
+struct Options {
+    no_mkstream: bool,
+    trim: Option<(Trim, bool)>,
+}
+
+impl Options {
+    /// Reads options until `rest` is something else. LIMIT is read and not obeyed: a master writes down how far it
+    /// has trimmed, with `=` even where LIMIT is given (protocol rule 17).
+    fn parse(args: &mut Args<'_>, xadd: bool) -> Result<Self, Refusal> {
+        let mut options = Self::default();
+        loop {
+            let more = args.remaining() > 1;
+            if more && args.take("MAXLEN") {
+                let approximately = options.how(args)?;
+                let most = u64::try_from(args.integer()?)
+                    .map_err(|_| Refusal::text("ERR The MAXLEN argument must be >= 0."))?;
+                options.trim = Some((Trim::MaxLen(most), approximately));
+            } else if more && args.take("MINID") {
+                let approximately = options.how(args)?;
+                options.trim = Some((Trim::MinId(id::strict(args.require()?)?), approximately));
+            } else if more && args.take("LIMIT") {
+                if args.integer()? < 0 {
+                    return Err(Refusal::text("ERR The LIMIT argument must be >= 0."));
+                }
+            } else if xadd && args.take("NOMKSTREAM") {
+                options.no_mkstream = true;
+            } else {
+                return Ok(options);
+            }
+        }
+    }
+
+    /// `~`, `=` or nothing in front of a limit: is it approximate?
+    fn how(&self, args: &mut Args<'_>) -> Result<bool, Refusal> {
+        if self.trim.is_some() {
+            return Err(Refusal::text(
+                "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
+            ));
+        }
+        if args.remaining() < 2 {
+            return Ok(false);
+        }
+        let approximately = args.take("~");
+        if !approximately {
+            args.take("=");
+        }
+        Ok(approximately)
+    }
+}
+
+/// `XADD key [NOMKSTREAM] [MAXLEN|MINID [=|~] threshold [LIMIT n]] id name value [name value ...]`. The master has
+/// filled in the id.
+pub(super) fn xadd(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
+    let key = args.require()?;
+    let options = Options::parse(args, true)?;
+    let id = id::strict(args.require()?)?;
+    let words: Vec<&[u8]> = args.collect();
+    if words.is_empty() || !words.len().is_multiple_of(2) {
+        return Err(Refusal::wrong_arity("xadd"));
+    }
+    if id == StreamId::MIN {
+        return Err(Refusal::text("ERR The ID specified in XADD must be greater than 0-0"));
+    }
+    let limits = cx.limits();
+    match cx.stream(key)? {
+        Some(stream) => {
+            stream.append(id, &words, &limits).map_err(append_refusal)?;
+            if let Some((to, approximately)) = options.trim {
+                stream.trim(to, approximately);
+            }
+            Ok(())
+        }
+        None if options.no_mkstream => Ok(()),
+        None => {
+            let mut stream = Stream::default();
+            stream.append(id, &words, &limits).map_err(append_refusal)?;
+            if let Some((to, approximately)) = options.trim {
+                stream.trim(to, approximately);
+            }
+            cx.store(key, Value::Stream(Box::new(stream)), None)
+        }
+    }
+}
+
+fn append_refusal(error: AppendError) -> Refusal {
+    Refusal::text(match error {
+        AppendError::NotGreater => {
+            "ERR The ID specified in XADD is equal or smaller than the target stream top item"
+        }
+        AppendError::TooLarge => "ERR Elements are too large to be stored",
+    })
+}
+
+/// `XTRIM key MAXLEN|MINID [=|~] threshold [LIMIT n]`
+pub(super) fn xtrim(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
+    let key = args.require()?;
+    let options = Options::parse(args, false)?;
+    args.end()?;
+    let (to, approximately) =
+        options.trim.ok_or(Refusal::text("ERR syntax error, XTRIM must be called with a trimming strategy"))?;
+    if let Some(stream) = cx.stream(key)? {
+        stream.trim(to, approximately);
+    }
+    Ok(())
+}
+
+/// `XDEL key id [id ...]`; ids that are not there are passed over.
+pub(super) fn xdel(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
+    let key = args.require()?;
+    let ids = args.map(id::strict).collect::<Result<Vec<_>, _>>()?;
+    if let Some(stream) = cx.stream(key)? {
+        stream.delete(&ids);
+    }
+    Ok(())
+}
+
+/// `XSETID key last-id [ENTRIESADDED n] [MAXDELETEDID id]`
+pub(super) fn xsetid(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
+    let key = args.require()?;
+    let last_id = id::strict(args.require()?)?;
+    let (mut added, mut max_deleted) = (None, None);
+    while !args.is_empty() {
+        let more = args.remaining() > 1;
+        if more && args.take("ENTRIESADDED") {
+            let n = u64::try_from(args.integer()?);
+            added = Some(n.map_err(|_| Refusal::text("ERR entries_added must be positive"))?);
+        } else if more && args.take("MAXDELETEDID") {
+            // 0-0 leaves it as it is, as redis 7.0.
+            max_deleted = Some(id::strict(args.require()?)?).filter(|id| *id != StreamId::MIN);
+        } else {
+            return Err(Refusal::SYNTAX);
+        }
+    }
+    let stream = cx.stream(key)?.ok_or(Refusal::NO_SUCH_KEY)?;
+    let old = stream.counters();
+    if last_id < old.max_deleted_id || max_deleted.is_some_and(|id| last_id < id) {
+        return Err(Refusal::text("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id"));
+    }
+    if !stream.is_empty() && added.is_some_and(|added| added < old.length) {
+        return Err(Refusal::text(
+            "ERR The entries_added specified in XSETID is smaller than the target stream length",
+        ));
+    }
+    if stream.top().is_some_and(|top| last_id < top) {
+        return Err(Refusal::text("ERR The ID specified in XSETID is smaller than the target stream top item"));
+    }
+    stream.set_counters(Counters {
+        last_id,
+        entries_added: added.unwrap_or(old.entries_added),
+        max_deleted_id: max_deleted.unwrap_or(old.max_deleted_id),
+        ..old
+    });
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! What clients ask of the entries: XLEN, XRANGE, XREVRANGE, XREAD.
+
+use super::id::{self, INVALID_ID};
+use crate::command::args::Args;
+use crate::command::context::ReadCx;
+use crate::dataset::packed::listpack::IntText;
+use crate::dataset::stream::{Entry, IdText, Stream, StreamId};
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::{Proto, Reply};
+use std::convert::Infallible;
+
+pub(super) fn xlen(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let stream = cx.stream(args.require()?)?;
+    out.integer(stream.map_or(0, |stream| stream.len().cast_signed()));
+    Ok(())
+}
+
+pub(super) fn xrange(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let key = args.require()?;
+    let from = id::range_start(args.require()?)?;
+    let to = id::range_stop(args.require()?)?;
+    let count = count_option(args)?;
+    let Some(stream) = cx.stream(key)? else { return empty(out) };
+    entries(out, stream.range(from, to), count)
+}
+
+pub(super) fn xrevrange(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let key = args.require()?;
+    let (to, from) = (args.require()?, args.require()?);
+    // The lower end is refused first, as the servers do.
+    let from = id::range_start(from)?;
+    let to = id::range_stop(to)?;
+    let count = count_option(args)?;
+    let Some(stream) = cx.stream(key)? else { return empty(out) };
+    entries(out, stream.range_back(from, to), count)
+}
+
+fn empty(out: &mut Reply) -> Result<(), Refusal> {
+    out.array(0);
+    Ok(())
+}
+
+/// `[COUNT n]...`; `None` is all, and a negative count is none.
+fn count_option(args: &mut Args<'_>) -> Result<Option<usize>, Refusal> {
+    let mut count = None;
+    while !args.is_empty() {
+        if !args.take("COUNT") {
+            return Err(Refusal::SYNTAX);
+        }
+        count = Some(usize::try_from(args.integer()?.max(0)).unwrap_or(usize::MAX));
+    }
+    Ok(count)
+}
+
+fn entries<'a>(
+    out: &mut Reply,
+    entries: impl Iterator<Item = Entry<'a>>,
+    count: Option<usize>,
+) -> Result<(), Refusal> {
+    if count == Some(0) {
+        out.null_array();
+        return Ok(());
+    }
+    write_entries(out, entries.take(count.unwrap_or(usize::MAX)));
+    Ok(())
+}
+
+/// An array of entries.
+pub(super) fn write_entries<'a>(out: &mut Reply, entries: impl Iterator<Item = Entry<'a>>) {
+    let Ok(()) =
+        out.deferred::<Infallible>(Reply::array, |out| Ok(entries.map(|entry| write_entry(out, entry)).count()));
+}
+
+/// `[id, [field, value, ...]]`, the same in RESP3.
+pub(super) fn write_entry(out: &mut Reply, entry: Entry<'_>) {
+    out.array(2);
+    write_id(out, entry.id);
+    out.array(entry.fields.len() * 2);
+    let mut scratch = IntText::default();
+    for (name, value) in entry.fields {
+        out.bulk(name.text(&mut scratch));
+        out.bulk(value.text(&mut scratch));
+    }
+}
+
+/// An id as bulk string.
+pub(super) fn write_id(out: &mut Reply, id: StreamId) {
+    out.bulk(id.text(&mut IdText::default()));
+}
+
+/// XREAD, as redis 8.0. BLOCK answers at once if there is something; waiting is not served.
+pub(super) fn xread(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let options = XreadOptions::parse(args)?;
+    let streams = requested(cx, args)?;
+    let ready: Vec<_> = streams.iter().filter(|request| request.has_news()).collect();
+    if ready.is_empty() {
+        if options.block {
+            return Err(Refusal::text("ERR blocking reads are not served yet"));
+        }
+        out.null_array();
+        return Ok(());
+    }
+    let resp3 = out.proto == Proto::Resp3;
+    if resp3 {
+        out.map(ready.len())
+    } else {
+        out.array(ready.len())
+    }
+    for request in ready {
+        if !resp3 {
+            out.array(2);
+        }
+        out.bulk(request.key);
+        let count = if request.last_only { 1 } else { options.count };
+        let news =
+            request.stream.iter().filter_map(|stream| Some(stream.range(request.after.next()?, StreamId::MAX)));
+        write_entries(out, news.flatten().take(count));
+    }
+    Ok(())
+}
+
+struct XreadOptions {
+    count: usize,
+    block: bool,
+}
+
+impl XreadOptions {
+    /// Up to and with STREAMS.
+    fn parse(args: &mut Args<'_>) -> Result<Self, Refusal> {
+        let mut options = Self { count: usize::MAX, block: false };
+        loop {
+            let more = args.remaining() > 1;
+            if more && args.take("BLOCK") {
+                timeout(args)?;
+                options.block = true;
+            } else if more && args.take("COUNT") {
+                let count = usize::try_from(args.integer()?.max(0)).unwrap_or(usize::MAX);
+                options.count = if count == 0 { usize::MAX } else { count };
+            } else if more && args.take("STREAMS") {
+                return Ok(options);
+            } else if args.remaining() > 2 && args.take("GROUP") {
+                return Err(only_group_reads("GROUP"));
+            } else if args.take("NOACK") {
+                return Err(only_group_reads("NOACK"));
+            } else {
+                return Err(Refusal::SYNTAX);
+            }
+        }
+    }
+}
+
+fn only_group_reads(option: &str) -> Refusal {
+    Refusal::text(format!("ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."))
+}
+
+fn timeout(args: &mut Args<'_>) -> Result<i64, Refusal> {
+    match args.integer() {
+        Ok(ms @ 0..) => Ok(ms),
+        Ok(_) => Err(Refusal::text("ERR timeout is negative")),
+        Err(_) => Err(Refusal::text("ERR timeout is not an integer or out of range")),
+    }
+}
+
+/// One key of XREAD and from where on it is read.
+struct Request<'k, 'd> {
+    key: &'k [u8],
+    stream: Option<&'d Stream>,
+    after: StreamId,
+    /// `+` asks for the last entry, whatever COUNT says.
+    last_only: bool,
+}
+
+impl Request<'_, '_> {
+    fn has_news(&self) -> bool {
+        self.stream.and_then(Stream::top).is_some_and(|top| top > self.after)
+    }
+}
+
+/// Keys and ids behind STREAMS.
+fn requested<'k, 'd>(cx: &ReadCx<'d>, args: &mut Args<'k>) -> Result<Vec<Request<'k, 'd>>, Refusal> {
+    let valkey = cx.data.limits.dialect.is_valkey();
+    let words: Vec<_> = args.collect();
+    if !words.len().is_multiple_of(2) {
+        let ids = if valkey { "an ID or '$'" } else { "an ID, '+', or '$'" };
+        return Err(Refusal::text(format!(
+            "ERR Unbalanced 'xread' list of streams: for each stream key {ids} must be specified."
+        )));
+    }
+    let (keys, ids) = words.split_at(words.len() / 2);
+    let pairs = keys.iter().zip(ids);
+    pairs.map(|(key, id)| request(key, cx.stream(key)?, id, valkey)).collect()
+}
+
+fn request<'k, 'd>(
+    key: &'k [u8],
+    stream: Option<&'d Stream>,
+    id: &[u8],
+    valkey: bool,
+) -> Result<Request<'k, 'd>, Refusal> {
+    let last_id = stream.map_or(StreamId::MIN, |stream| stream.counters().last_id);
+    let (after, last_only) = match id {
+        b"$" => (last_id, false),
+        b">" => {
+            return Err(Refusal::text(
+                "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> \
+                 option.",
+            ));
+        }
+        // Redis 8.0 means the last entry that is there, Valkey the one with the last id ever used.
+        b"+" if valkey => (last_id.previous().unwrap_or(StreamId::MIN), false),
+        b"+" => (stream.and_then(Stream::top).and_then(StreamId::previous).unwrap_or(StreamId::MIN), true),
+        b"-" => return Err(INVALID_ID),
+        _ => (id::strict(id)?, false),
+    };
+    Ok(Request { key, stream, after, last_only })
+}

@@ -1,6 +1,6 @@
 //! What a row's function is handed: the data with exactly the right it needs, the database, the time.
 
-use super::session::Session;
+use super::session::{After, Server, Session};
 use crate::clock::UnixMs;
 use crate::dataset::hash::Hash;
 use crate::dataset::list::List;
@@ -200,4 +200,8 @@ pub struct SessionCx<'a> {
     pub now: UnixMs,
     /// The connection's own state.
     pub session: &'a mut Session,
+    /// Settings, numbers, clients, the link.
+    pub server: &'a Server,
+    /// Set by the command: what the connection does next.
+    pub after: After,
 }

@@ -1,0 +1,277 @@
+//! Who is connected: what CLIENT LIST shows of each client, and the switch that CLIENT KILL turns.
+//!
+//! The connection's own thread writes a client's numbers with relaxed stores; any thread reads them. A
+//! connection that waits registers its waker with [`Client::poll_killed`] and closes when that is ready.
+
+use crate::clock::UnixMs;
+use crate::position::DbIndex;
+use crate::resp::reply::Proto;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+
+/// What is known of a connection when it is accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoint {
+    /// `ip:port` of the peer; the socket's path and `:0` for a unix socket.
+    pub addr: String,
+    /// `ip:port` of our side.
+    pub laddr: String,
+    /// The file descriptor's number.
+    pub fd: i32,
+    /// The peer is on this machine: loopback or unix socket.
+    pub local: bool,
+    /// Connected through the unix socket.
+    pub unix: bool,
+    /// Which worker serves it.
+    pub worker: usize,
+}
+
+/// One connected client.
+#[derive(Debug)]
+pub struct Client {
+    /// Unique in this process, ascending.
+    pub id: u64,
+    /// When it was accepted.
+    pub created: UnixMs,
+    /// Where it comes from.
+    pub endpoint: Endpoint,
+    /// Number of the row it ran last; `u32::MAX` before the first.
+    last_row: AtomicU32,
+    last_io: AtomicI64,
+    db: AtomicU32,
+    resp: AtomicU8,
+    no_evict: AtomicBool,
+    no_touch: AtomicBool,
+    net_in: AtomicU64,
+    net_out: AtomicU64,
+    requests: AtomicU64,
+    names: Mutex<Names>,
+    killed: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+/// What a client says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// CLIENT SETNAME.
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME.
+    pub lib_name: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER.
+    pub lib_ver: Vec<u8>,
+}
+
+impl Client {
+    /// The connection has run a batch: so many requests, bytes read and written, last of all this row.
+    pub fn ran(&self, now: UnixMs, requests: u64, read: u64, written: u64, row: usize) {
+        let add = |counter: &AtomicU64, n| counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+        self.last_io.store(now.0, Relaxed);
+        add(&self.requests, requests);
+        add(&self.net_in, read);
+        add(&self.net_out, written);
+        self.last_row.store(u32::try_from(row).unwrap_or(u32::MAX), Relaxed);
+    }
+
+    /// When bytes last came from it.
+    pub fn last_io(&self) -> UnixMs {
+        UnixMs(self.last_io.load(Relaxed))
+    }
+
+    /// Number of the row it ran last.
+    pub fn last_row(&self) -> Option<usize> {
+        usize::try_from(self.last_row.load(Relaxed)).ok()
+    }
+
+    /// The selected database.
+    pub fn db(&self) -> DbIndex {
+        DbIndex(self.db.load(Relaxed))
+    }
+
+    pub(super) fn set_db(&self, db: DbIndex) {
+        self.db.store(db.0, Relaxed);
+    }
+
+    /// 2 or 3.
+    pub fn resp(&self) -> u8 {
+        self.resp.load(Relaxed)
+    }
+
+    pub(super) fn set_proto(&self, proto: Proto) {
+        self.resp.store(if proto == Proto::Resp3 { 3 } else { 2 }, Relaxed);
+    }
+
+    /// What it says of itself.
+    pub fn names(&self) -> Names {
+        self.names.lock().clone()
+    }
+
+    pub(super) fn change_names(&self, change: impl FnOnce(&mut Names)) {
+        change(&mut self.names.lock());
+    }
+
+    /// CLIENT NO-EVICT and NO-TOUCH: shown, without another meaning here (nothing is evicted, no key is touched).
+    pub(super) fn set_flags(&self, no_evict: Option<bool>, no_touch: Option<bool>) {
+        if let Some(on) = no_evict {
+            self.no_evict.store(on, Relaxed);
+        }
+        if let Some(on) = no_touch {
+            self.no_touch.store(on, Relaxed);
+        }
+    }
+
+    /// The letters of `flags=`.
+    pub fn flags(&self) -> String {
+        let letters =
+            [(self.endpoint.unix, 'U'), (self.no_evict.load(Relaxed), 'e'), (self.no_touch.load(Relaxed), 'T')];
+        let set: String = letters.iter().filter(|(on, _)| *on).map(|(_, letter)| *letter).collect();
+        if set.is_empty() { "N".into() } else { set }
+    }
+
+    /// Bytes read, bytes written, requests.
+    pub fn traffic(&self) -> (u64, u64, u64) {
+        (self.net_in.load(Relaxed), self.net_out.load(Relaxed), self.requests.load(Relaxed))
+    }
+
+    /// Asks the connection to close, and wakes it.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        if let Some(waker) = self.waker.lock().take() {
+            waker.wake();
+        }
+    }
+
+    /// Was it asked to close?
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Ready once the client is killed; until then the task is woken when that happens. Cheap to call in each
+    /// poll of the connection.
+    pub fn poll_killed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waker = self.waker.lock();
+        if self.is_killed() {
+            return Poll::Ready(());
+        }
+        match &mut *waker {
+            Some(known) => known.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+/// How many locks the clients are spread over.
+const SHARDS: u64 = 16;
+
+/// All connected clients.
+#[derive(Debug, Default)]
+pub struct Clients {
+    next_id: AtomicU64,
+    shards: [Mutex<BTreeMap<u64, Arc<Client>>>; SHARDS as usize],
+}
+
+impl Clients {
+    /// Adds a client that was just accepted. It leaves when the answer is dropped.
+    pub fn join(self: &Arc<Self>, endpoint: Endpoint, now: UnixMs) -> Member {
+        let client = Arc::new(Client {
+            id: self.next_id.fetch_add(1, Relaxed) + 1,
+            created: now,
+            endpoint,
+            last_row: AtomicU32::new(u32::MAX),
+            last_io: AtomicI64::new(now.0),
+            db: AtomicU32::new(0),
+            resp: AtomicU8::new(2),
+            no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            net_in: AtomicU64::new(0),
+            net_out: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            names: Mutex::default(),
+            killed: AtomicBool::new(false),
+            waker: Mutex::default(),
+        });
+        self.shard(client.id).lock().insert(client.id, Arc::clone(&client));
+        Member { clients: Arc::clone(self), client }
+    }
+
+    /// All clients by ascending id. Costs a copy of the list.
+    pub fn all(&self) -> Vec<Arc<Client>> {
+        let mut all: Vec<_> =
+            self.shards.iter().flat_map(|s| s.lock().values().cloned().collect::<Vec<_>>()).collect();
+        all.sort_unstable_by_key(|client| client.id);
+        all
+    }
+
+    /// The client of this id.
+    pub fn get(&self, id: u64) -> Option<Arc<Client>> {
+        self.shard(id).lock().get(&id).cloned()
+    }
+
+    fn shard(&self, id: u64) -> &Mutex<BTreeMap<u64, Arc<Client>>> {
+        &self.shards[(id % SHARDS) as usize]
+    }
+}
+
+/// A client's membership; ends when dropped.
+#[derive(Debug)]
+pub struct Member {
+    clients: Arc<Clients>,
+    client: Arc<Client>,
+}
+
+impl std::ops::Deref for Member {
+    type Target = Arc<Client>;
+
+    fn deref(&self) -> &Arc<Client> {
+        &self.client
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.clients.shard(self.client.id).lock().remove(&self.client.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn clients_come_and_go() {
+        let clients = Arc::new(Clients::default());
+        let members: Vec<_> = (0..40).map(|_| clients.join(Endpoint::default(), UnixMs(1))).collect();
+        let ids: Vec<u64> = clients.all().iter().map(|client| client.id).collect();
+        assert_eq!(ids, (1..=40).collect::<Vec<_>>());
+        drop(members);
+        assert!(clients.all().is_empty() && clients.get(3).is_none());
+    }
+
+    #[test]
+    fn a_killed_client_is_woken_once_and_stays_killed() {
+        let clients = Arc::new(Clients::default());
+        let member = clients.join(Endpoint::default(), UnixMs(1));
+        let counter = Arc::new(Counter::default());
+        let waker = Waker::from(Arc::clone(&counter));
+        let mut cx = Context::from_waker(&waker);
+        assert!(member.poll_killed(&mut cx).is_pending() && member.poll_killed(&mut cx).is_pending());
+        member.kill();
+        member.kill();
+        assert_eq!(counter.0.load(Relaxed), 1);
+        assert!(member.poll_killed(&mut cx).is_ready() && member.is_killed());
+    }
+}

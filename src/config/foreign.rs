@@ -1,0 +1,112 @@
+//! Directives of real redis.conf and valkey.conf files that are not settings of remora, so that such a file can
+//! be given unchanged: most are passed over with a warning, those whose loss would weaken security are refused.
+
+/// What to do with a directive that is no setting of ours.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Foreign {
+    /// Real servers know it; it does not concern a replica like this.
+    Ignored,
+    /// Going on without it would be unsafe or plainly not what was wanted.
+    Refused(&'static str),
+    /// Nobody knows it.
+    Unknown,
+}
+
+/// Judges a directive by its lower-case name and its words.
+pub(super) fn judge(name: &str, words: &[&[u8]]) -> Foreign {
+    let unset = words.iter().all(|word| word.is_empty() || word.eq_ignore_ascii_case(b"no"));
+    match name {
+        "include" => Foreign::Refused("not supported; give one whole file"),
+        "user" => Foreign::Refused("ACL users are not part of this version; use requirepass"),
+        "aclfile" if !unset => Foreign::Refused("ACL files are not part of this version; use requirepass"),
+        "tls-replication" if !unset => Foreign::Refused("TLS towards the master is not part of this version"),
+        "cluster-enabled" if !unset => Foreign::Refused("remora is no member of a cluster"),
+        _ if FIXED.iter().any(|(known, _)| *known == name) => Foreign::Ignored,
+        _ if IGNORED.split_ascii_whitespace().any(|known| known == name) => Foreign::Ignored,
+        _ => Foreign::Unknown,
+    }
+}
+
+/// What CONFIG GET answers for names of real servers that tools ask for and that have one value here.
+pub(super) static FIXED: &[(&str, &str)] = &[
+    ("appendonly", "no"),
+    ("cluster-enabled", "no"),
+    ("maxmemory", "0"),
+    ("maxmemory-policy", "noeviction"),
+    ("proto-max-bulk-len", "536870912"),
+    ("protected-mode", "no"),
+    ("replica-read-only", "yes"),
+    ("save", ""),
+    ("slave-read-only", "yes"),
+];
+
+/// Names that redis 6.0, 7.0, 8.0 and valkey 8.1, 9.1 know (CONFIG GET *, and directives only the file has).
+const IGNORED: &str = "
+    acl-pubsub-default aclfile acllog-max-len active-defrag-cycle-max active-defrag-cycle-min
+    active-defrag-cycle-us active-defrag-ignore-bytes active-defrag-max-scan-fields
+    active-defrag-threshold-lower active-defrag-threshold-upper active-expire-effort activedefrag
+    activerehashing always-show-logo aof-disable-auto-gc aof-load-truncated aof-rewrite-cpulist
+    aof-rewrite-incremental-fsync aof-timestamp-enabled aof-use-rdb-preamble aof_rewrite_cpulist
+    appenddirname appendfilename appendfsync auto-aof-rewrite-min-size auto-aof-rewrite-percentage
+    availability-zone bgsave-cpulist bgsave_cpulist bind-source-addr bio-cpulist bio_cpulist
+    busy-reply-threshold client-query-buffer-limit cluster-allow-pubsubshard-when-down
+    cluster-allow-reads-when-down cluster-allow-replica-migration cluster-announce-bus-port
+    cluster-announce-client-ipv4 cluster-announce-client-ipv6 cluster-announce-client-port
+    cluster-announce-client-tls-port cluster-announce-hostname cluster-announce-human-nodename
+    cluster-announce-ip cluster-announce-port cluster-announce-tls-port cluster-blacklist-ttl
+    cluster-compatibility-sample-ratio cluster-config-file cluster-config-save-behavior cluster-databases
+    cluster-link-sendbuf-limit cluster-manual-failover-timeout cluster-migration-barrier
+    cluster-node-timeout cluster-port cluster-preferred-endpoint-type cluster-replica-no-failover
+    cluster-replica-validity-factor cluster-require-full-coverage cluster-slave-no-failover
+    cluster-slave-validity-factor cluster-slot-migration-log-max-len cluster-slot-stats-enabled
+    commandlog-execution-slower-than commandlog-large-reply-max-len commandlog-large-request-max-len
+    commandlog-reply-larger-than commandlog-request-larger-than commandlog-slow-execution-max-len
+    crash-log-enabled crash-memcheck-enabled daemonize dbfilename disable-thp
+    dual-channel-replication-enabled dynamic-hz enable-module-command enable-protected-configs
+    extended-redis-compatibility gopher-enabled hash-seed hide-user-data-from-log hz ignore-warnings
+    import-mode io-threads-do-reads jemalloc-bg-thread key-load-delay latency-monitor-threshold
+    latency-tracking latency-tracking-info-percentiles lazyfree-lazy-eviction lazyfree-lazy-expire
+    lazyfree-lazy-server-del lazyfree-lazy-user-del lazyfree-lazy-user-flush lfu-decay-time lfu-log-factor
+    list-compress-depth loadmodule loadmodule-noreply locale-collate log-timestamp-format
+    lua-replicate-commands lua-time-limit max-new-connections-per-cycle max-new-tls-connections-per-cycle
+    maxmemory-clients maxmemory-eviction-tenacity maxmemory-samples min-replicas-max-lag
+    min-replicas-to-write min-slaves-max-lag min-slaves-to-write mptcp no-appendfsync-on-rewrite
+    notify-keyspace-events oom-score-adj oom-score-adj-values pidfile prefetch-batch-max-size
+    proc-title-template propagation-error-behavior rdb-del-sync-files rdb-key-save-delay
+    rdb-save-incremental-fsync rdb-version-check rdbchecksum rdbcompression rdma-bind
+    rdma-completion-vector rdma-port rdma-rx-size rename-command repl-backlog-ttl
+    repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync repl-diskless-sync-max-replicas
+    repl-diskless-sync-period repl-mptcp repl-rdb-channel replica-announced replica-full-sync-buffer-limit
+    replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush sanitize-dump-payload
+    server-cpulist server_cpulist set-proc-title shutdown-on-sigint shutdown-on-sigterm shutdown-timeout
+    slave-ignore-maxmemory slave-lazy-flush slot-migration-max-failover-repl-bytes socket-mark-id
+    stop-writes-on-bgsave-error supervised syslog-enabled syslog-facility syslog-ident tcp-backlog
+    tls-auth-clients tls-auth-clients-user tls-auto-reload-interval tls-ca-cert-dir tls-ca-cert-file
+    tls-cert-file tls-ciphers tls-ciphersuites tls-client-cert-file tls-client-key-file
+    tls-client-key-file-pass tls-cluster tls-dh-params-file tls-key-file tls-key-file-pass tls-port
+    tls-prefer-server-ciphers tls-protocols tls-replication tls-session-cache-size
+    tls-session-cache-timeout tls-session-caching tracking-table-max-keys unixsocketgroup watchdog-period
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Setting;
+
+    #[test]
+    fn a_foreign_directive_is_no_setting_of_ours() {
+        let fixed = FIXED.iter().map(|(name, _)| *name);
+        for name in IGNORED.split_ascii_whitespace().chain(fixed) {
+            assert!(Setting::find(name).is_none(), "{name} is a setting");
+        }
+    }
+
+    #[test]
+    fn what_would_weaken_security_is_refused() {
+        assert!(matches!(judge("tls-replication", &[b"yes"]), Foreign::Refused(_)));
+        assert!(matches!(judge("user", &[b"default", b"off"]), Foreign::Refused(_)));
+        assert_eq!(judge("tls-replication", &[b"no"]), Foreign::Ignored);
+        assert_eq!(judge("aclfile", &[b""]), Foreign::Ignored);
+        assert_eq!(judge("nosuch", &[]), Foreign::Unknown);
+    }
+}

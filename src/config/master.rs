@@ -1,0 +1,187 @@
+//! The master's name: what `replicaof` and REPLICAOF may say.
+
+use super::value::Secret;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a master listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// Host name or address, and port. The name is resolved at each try.
+    Tcp { host: String, port: u16 },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// A master to follow, with the credentials that its URL brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Master {
+    /// Where it is.
+    pub address: Address,
+    /// User in the URL; `masteruser` otherwise.
+    pub user: Option<String>,
+    /// Password in the URL; `masterauth` otherwise.
+    pub password: Option<Secret>,
+}
+
+impl Address {
+    /// Host as INFO and ROLE show it; the path of a unix socket.
+    pub fn host(&self) -> String {
+        match self {
+            Self::Tcp { host, .. } => host.clone(),
+            Self::Unix(path) => path.display().to_string(),
+        }
+    }
+
+    /// Port as INFO and ROLE show it; 0 for a unix socket.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Tcp { port, .. } => *port,
+            Self::Unix(_) => 0,
+        }
+    }
+}
+
+impl Master {
+    /// A master by host and port, without credentials.
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        Self { address: Address::Tcp { host: host.into(), port }, user: None, password: None }
+    }
+
+    /// Reads the words of `replicaof`: `host port`, `host:port`, `redis://user:pass@host:port`, `unix:///path`,
+    /// `/path`. `None` for `no one` and for nothing. The complaint quotes nothing, since a URL holds a password.
+    pub fn parse(words: &[&str]) -> Result<Option<Self>, String> {
+        match words {
+            [] | [""] => Ok(None),
+            [no, one] if no.eq_ignore_ascii_case("no") && one.eq_ignore_ascii_case("one") => Ok(None),
+            [host, port] => Ok(Some(Self::tcp(*host, parse_port(port)?))),
+            [one] => Self::parse_one(one).map(Some),
+            _ => Err("write \"host port\", host:port, redis://user:password@host:port or unix:///path".into()),
+        }
+    }
+
+    fn parse_one(text: &str) -> Result<Self, String> {
+        if let Some(rest) = text.strip_prefix("redis://").or_else(|| text.strip_prefix("valkey://")) {
+            return Self::parse_url(rest);
+        }
+        if text.starts_with("rediss://") || text.starts_with("valkeys://") {
+            return Err("TLS towards the master is not part of this version".into());
+        }
+        let path = text.strip_prefix("unix://").unwrap_or(text);
+        if path.starts_with('/') {
+            return Ok(Self { address: Address::Unix(path.into()), user: None, password: None });
+        }
+        let (host, port) = host_port(text)?;
+        let port = port.ok_or("the master's port is missing, such as host:6379")?;
+        Ok(Self::tcp(host, port))
+    }
+
+    /// `user:pass@host:port/db`; user, password, port and database may be missing. The database is of no
+    /// meaning to a replica.
+    fn parse_url(rest: &str) -> Result<Self, String> {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (login, place) = authority.rsplit_once('@').map_or((None, authority), |(l, p)| (Some(l), p));
+        let (host, port) = host_port(place)?;
+        let (user, password) = login.map_or((None, None), |login| {
+            let (user, password) = login.split_once(':').map_or((login, None), |(u, p)| (u, Some(p)));
+            ((!user.is_empty()).then_some(user), password)
+        });
+        let user = user.map(percent_decoded).transpose()?;
+        let user = user.map(String::from_utf8).transpose().map_err(|_| "the user in the URL is not UTF-8")?;
+        let password = password.filter(|p| !p.is_empty()).map(percent_decoded).transpose()?.map(Secret::new);
+        Ok(Self { address: Address::Tcp { host, port: port.unwrap_or(6379) }, user, password })
+    }
+}
+
+impl fmt::Display for Master {
+    /// As CONFIG GET shows it: `host port`, never the credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            Address::Tcp { host, port } => write!(f, "{host} {port}"),
+            Address::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+/// `host:port`, `[::1]:port`; the port may be missing.
+fn host_port(text: &str) -> Result<(String, Option<u16>), String> {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, tail)) => (host, tail.strip_prefix(':')),
+        None => text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    if host.is_empty() {
+        return Err("the master's host is missing".into());
+    }
+    Ok((host.to_owned(), port.map(parse_port).transpose()?))
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| *port != 0).ok_or_else(|| "Invalid master port".into())
+}
+
+fn percent_decoded(text: &str) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&c, tail)) = rest.split_first() {
+        rest = tail;
+        if c != b'%' {
+            out.push(c);
+            continue;
+        }
+        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        out.push(byte.ok_or("the URL has a broken percent escape")?);
+        rest = tail.get(2..).unwrap_or_default();
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_is_named_in_many_ways() {
+        let check = |words: &[&str], host: &str, port: u16, login: Option<(Option<&str>, &str)>| {
+            let master = Master::parse(words).expect("well formed").expect("a master");
+            assert_eq!((master.address.host().as_str(), master.address.port()), (host, port), "{words:?}");
+            let user = login.and_then(|(user, _)| user).map(str::to_owned);
+            assert_eq!((master.user, master.password), (user, login.map(|(_, pass)| Secret::new(pass))));
+        };
+        check(&["10.0.0.5", "6380"], "10.0.0.5", 6380, None);
+        check(&["db.example:6380"], "db.example", 6380, None);
+        check(&["::1", "6380"], "::1", 6380, None);
+        check(&["[::1]:6380"], "::1", 6380, None);
+        check(&["redis://h"], "h", 6379, None);
+        check(&["redis://h:1/0"], "h", 1, None);
+        check(&["redis://me:p%40ss@h:1"], "h", 1, Some((Some("me"), "p@ss")));
+        check(&["redis://:secret@[::1]:7"], "::1", 7, Some((None, "secret")));
+        check(&["unix:///run/redis.sock"], "/run/redis.sock", 0, None);
+        check(&["/run/redis.sock"], "/run/redis.sock", 0, None);
+    }
+
+    #[test]
+    fn no_master_and_malformed_ones() {
+        for words in [&["no", "one"][..], &["NO", "ONE"], &[""], &[]] {
+            assert_eq!(Master::parse(words), Ok(None), "{words:?}");
+        }
+        for words in [
+            &["host"][..],
+            &["host", "x"],
+            &["host", "0"],
+            &["host", "70000"],
+            &[":1"],
+            &["a", "1", "2"],
+            &["rediss://h:1"],
+            &["redis://u:p%4@h:1"],
+        ] {
+            assert!(Master::parse(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_about_a_url_does_not_show_the_password() {
+        let why = Master::parse(&["redis://u:hunter2@h:port"]).expect_err("the port is no number");
+        assert!(!why.contains("hunter2"), "{why}");
+    }
+}

@@ -1,0 +1,208 @@
+//! Every setting of the program: read from flags, environment and a redis.conf-style file, checked once, then
+//! never doubted.
+//!
+//! Comes in: arguments and environment (`main` hands them over). Goes out: [`Startup`] with a checked
+//! [`Config`], or a [`ConfigError`] that names the setting. `table` holds one row per setting, and flags, file,
+//! environment, `--help`, CONFIG GET and CONFIG SET all read that row. It knows no data and no protocol.
+
+mod file;
+mod flags;
+mod foreign;
+mod live;
+mod master;
+mod table;
+mod value;
+
+pub use flags::{Action, Startup, from_process};
+pub use live::{LiveConfig, SetRefused, Watch};
+pub use master::{Address, Master};
+pub use table::{SETTINGS, Setting};
+pub use value::{BindAddress, DebugCommand, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret};
+
+use crate::limits::{DATABASES_DEFAULT, MAXCLIENTS_DEFAULT};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::{fmt, io};
+
+/// All settings, checked. Field names are the settings' names with their unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The master to follow at start; REPLICAOF changes it.
+    pub replicaof: Option<Master>,
+    /// ACL user towards the master; `default` if not set.
+    pub masteruser: Option<String>,
+    /// Password towards the master.
+    pub masterauth: Option<Secret>,
+    /// Addresses to listen on.
+    pub bind: Vec<BindAddress>,
+    /// TCP port for clients; 0 is none.
+    pub port: u16,
+    /// Unix socket for clients.
+    pub unixsocket: Option<PathBuf>,
+    /// Permissions of the unix socket; 0 leaves them to the umask.
+    pub unixsocketperm: u32,
+    /// What clients must AUTH with.
+    pub requirepass: Option<Secret>,
+    /// Worker threads.
+    pub io_threads: usize,
+    /// Databases; a snapshot may bring more.
+    pub databases: usize,
+    /// Most clients at a time.
+    pub maxclients: usize,
+    /// Idle clients are closed after this many seconds; 0 is never.
+    pub timeout_s: u64,
+    /// TCP keep-alive of clients, seconds; 0 is none.
+    pub tcp_keepalive_s: u64,
+    /// Silence of the master after which the link is cut, seconds.
+    pub repl_timeout_s: u64,
+    /// Pings to sub-replicas, seconds.
+    pub repl_ping_replica_period_s: u64,
+    /// Bytes of the stream that are kept for partial resyncs.
+    pub repl_backlog_size_bytes: u64,
+    /// How long a snapshot waits for more sub-replicas, seconds.
+    pub repl_diskless_sync_delay_s: u64,
+    /// Whether reads are answered while the link is down.
+    pub replica_serve_stale_data: bool,
+    /// Address or name that the master shows for us.
+    pub replica_announce_ip: Option<String>,
+    /// Port that the master shows for us; 0 is `port`.
+    pub replica_announce_port: u16,
+    /// What Sentinel reads; 0 is never promoted.
+    pub replica_priority: u32,
+    /// Limits of what waits to be sent to clients.
+    pub output_limits: OutputLimits,
+    /// Sizes of compact encodings.
+    pub encodings: Encodings,
+    /// Commands slower than this are in SLOWLOG, microseconds; 0 is all, negative none.
+    pub slowlog_log_slower_than_us: i64,
+    /// Entries that SLOWLOG keeps.
+    pub slowlog_max_len: usize,
+    /// What is logged.
+    pub loglevel: LogLevel,
+    /// Where it is logged; standard output if not set.
+    pub logfile: Option<PathBuf>,
+    /// How it is logged.
+    pub log_format: LogFormat,
+    /// Working directory.
+    pub dir: PathBuf,
+    /// Where `/metrics` and the probes listen; `None` turns them off.
+    pub metrics_addr: Option<SocketAddr>,
+    /// Who may use DEBUG.
+    pub enable_debug_command: DebugCommand,
+}
+
+/// The `*-max-listpack-*` settings and their kin, in the units of the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encodings {
+    pub hash_entries: usize,
+    pub hash_value_bytes: usize,
+    pub set_intset_entries: usize,
+    pub set_entries: usize,
+    pub set_value_bytes: usize,
+    pub zset_entries: usize,
+    pub zset_value_bytes: usize,
+    pub list_size: i64,
+    pub stream_node_bytes: usize,
+    pub stream_node_entries: usize,
+    pub hll_sparse_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            replicaof: None,
+            masteruser: None,
+            masterauth: None,
+            bind: BindAddress::loopback(),
+            port: 6379,
+            unixsocket: None,
+            unixsocketperm: 0,
+            requirepass: None,
+            io_threads: std::thread::available_parallelism().map_or(1, usize::from),
+            databases: DATABASES_DEFAULT,
+            maxclients: MAXCLIENTS_DEFAULT,
+            timeout_s: 0,
+            tcp_keepalive_s: 300,
+            repl_timeout_s: 60,
+            repl_ping_replica_period_s: 10,
+            repl_backlog_size_bytes: 1 << 20,
+            repl_diskless_sync_delay_s: 5,
+            replica_serve_stale_data: true,
+            replica_announce_ip: None,
+            replica_announce_port: 0,
+            replica_priority: 0,
+            output_limits: OutputLimits::default(),
+            encodings: Encodings::default(),
+            slowlog_log_slower_than_us: 10_000,
+            slowlog_max_len: 128,
+            loglevel: LogLevel::Notice,
+            logfile: None,
+            log_format: LogFormat::Text,
+            dir: PathBuf::from("."),
+            metrics_addr: Some(SocketAddr::from(([127, 0, 0, 1], 9121))),
+            enable_debug_command: DebugCommand::No,
+        }
+    }
+}
+
+impl Default for Encodings {
+    fn default() -> Self {
+        Self {
+            hash_entries: 512,
+            hash_value_bytes: 64,
+            set_intset_entries: 512,
+            set_entries: 128,
+            set_value_bytes: 64,
+            zset_entries: 128,
+            zset_value_bytes: 64,
+            list_size: -2,
+            stream_node_bytes: 4096,
+            stream_node_entries: 100,
+            hll_sparse_bytes: 3000,
+        }
+    }
+}
+
+/// Where a value came from; later ones win.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A line of the configuration file.
+    File { path: PathBuf, line: usize },
+    /// An environment variable.
+    Environment(String),
+    /// A flag.
+    Flag,
+}
+
+/// Why the program cannot start with these settings. Names the setting, never a secret's value.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// A flag that does not exist or has no value; the text is ready to be printed.
+    Usage(String),
+    /// A setting that does not exist, or whose value is malformed.
+    Setting { name: String, source: Source, why: String },
+    /// No master is given.
+    NoMaster,
+    /// The file cannot be read.
+    File { path: PathBuf, error: io::Error },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) => f.write_str(text),
+            Self::Setting { name, source: Source::Flag, why } => write!(f, "--{name}: {why}"),
+            Self::Setting { source: Source::Environment(variable), why, .. } => write!(f, "{variable}: {why}"),
+            Self::Setting { name, source: Source::File { path, line }, why } => {
+                write!(f, "{}:{line}: {name}: {why}", path.display())
+            }
+            Self::NoMaster => f.write_str(
+                "replicaof: no master is given. Name one, such as --replicaof \"127.0.0.1 6379\", or look at \
+                 `remora demo`",
+            ),
+            Self::File { path, error } => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,307 @@
+//! The numbers anybody may read: the link, the sync, offsets, clients, commands. INFO, ROLE, the probes and
+//! `/metrics` read them; the link, the loader, the listener and the workers write them.
+//!
+//! Writing is a relaxed store or add; what a worker counts per request stands in its own [`WorkerStats`] and is
+//! summed up by whoever reads. Nothing here decides anything, and nothing here knows data or protocol.
+
+mod link;
+mod slowlog;
+mod tally;
+mod worker;
+
+pub use link::{LinkPhase, LinkStatus, MasterName, SyncProgress};
+pub use slowlog::{SlowCommand, SlowLog};
+pub use tally::Tally;
+pub use worker::{CommandTotals, Totals, WorkerStats};
+
+use crate::clock::UnixMs;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// All of them; one per process, shared by `Arc`.
+#[derive(Debug)]
+pub struct Status {
+    /// When the process started.
+    pub started: UnixMs,
+    /// 40 random hexadecimal characters: another run has another one.
+    pub run_id: String,
+    /// The link to the master.
+    pub link: LinkStatus,
+    /// Clients: connected, refused.
+    pub clients: ClientCounts,
+    /// Slow commands of all workers.
+    pub slowlog: SlowLog,
+    loaded: AtomicBool,
+    caught_up: AtomicBool,
+    diverged: Mutex<Option<String>>,
+    marked_keys: AtomicUsize,
+    workers: Mutex<Vec<Arc<WorkerStats>>>,
+    baseline: Mutex<Totals>,
+    samples: Mutex<[Sample; 2]>,
+}
+
+/// Counts of client connections.
+#[derive(Debug, Default)]
+pub struct ClientCounts {
+    connected: AtomicUsize,
+    accepted: AtomicU64,
+    rejected: AtomicU64,
+    blocked: AtomicUsize,
+    evicted: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    at: UnixMs,
+    commands: u64,
+    net_in: u64,
+    net_out: u64,
+    repl_in: u64,
+}
+
+/// Speeds over the last second or two.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Commands of clients per second.
+    pub ops: f64,
+    /// Bytes read from clients per second.
+    pub net_in: f64,
+    /// Bytes written to clients per second.
+    pub net_out: f64,
+    /// Bytes read from the master per second.
+    pub repl_in: f64,
+}
+
+impl Status {
+    /// Nothing has happened yet.
+    pub fn new(now: UnixMs) -> Self {
+        Self {
+            started: now,
+            run_id: (0..40).map(|_| char::from_digit(fastrand::u32(..16), 16).unwrap_or('0')).collect(),
+            link: LinkStatus::default(),
+            clients: ClientCounts::default(),
+            slowlog: SlowLog::default(),
+            loaded: AtomicBool::new(false),
+            caught_up: AtomicBool::new(false),
+            diverged: Mutex::default(),
+            marked_keys: AtomicUsize::new(0),
+            workers: Mutex::default(),
+            baseline: Mutex::default(),
+            samples: Mutex::new([Sample { at: now, ..Sample::default() }; 2]),
+        }
+    }
+
+    /// A dataset is there: set by the link after the first snapshot was swapped in. Never taken back.
+    pub fn set_loaded(&self) {
+        self.loaded.store(true, Relaxed);
+    }
+
+    /// Has any dataset ever been complete? Before, reads answer LOADING.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Relaxed)
+    }
+
+    /// The link has been connected with the dataset at the master's offset once: set by the link, never taken back.
+    pub fn set_caught_up(&self) {
+        self.caught_up.store(true, Relaxed);
+    }
+
+    /// Has the dataset been at the master's offset once?
+    pub fn is_caught_up(&self) -> bool {
+        self.caught_up.load(Relaxed)
+    }
+
+    /// The dataset is known not to be the master's, and why; `None` once a new snapshot is in place.
+    pub fn set_diverged(&self, reason: Option<String>) {
+        *self.diverged.lock() = reason;
+    }
+
+    /// Why the dataset is known not to be the master's.
+    pub fn diverged(&self) -> Option<String> {
+        self.diverged.lock().clone()
+    }
+
+    /// How many keys are marked as not kept.
+    pub fn set_marked_keys(&self, keys: usize) {
+        self.marked_keys.store(keys, Relaxed);
+    }
+
+    /// How many keys are marked as not kept.
+    pub fn marked_keys(&self) -> usize {
+        self.marked_keys.load(Relaxed)
+    }
+
+    /// New counters for a worker thread, for `commands` rows. The thread keeps the `Arc` and is the only writer.
+    pub fn add_worker(&self, commands: usize) -> Arc<WorkerStats> {
+        let worker = Arc::new(WorkerStats::new(commands));
+        self.workers.lock().push(Arc::clone(&worker));
+        worker
+    }
+
+    /// What all workers have counted since the start or the last [`Status::reset`]. Costs workers times rows.
+    pub fn totals(&self) -> Totals {
+        self.lifetime_totals().since(&self.baseline.lock())
+    }
+
+    /// CONFIG RESETSTAT: what INFO shows of clients and commands starts anew. The link's counters go on.
+    pub fn reset(&self) {
+        *self.baseline.lock() = self.lifetime_totals();
+        self.clients.accepted.store(0, Relaxed);
+        self.clients.rejected.store(0, Relaxed);
+        self.clients.evicted.store(0, Relaxed);
+    }
+
+    /// What all workers have counted since the start. Costs workers times rows.
+    pub fn lifetime_totals(&self) -> Totals {
+        self.workers.lock().iter().fold(Totals::default(), |mut sum, worker| {
+            worker.add_to(&mut sum);
+            sum
+        })
+    }
+
+    /// To be called each second: remembers the counters for [`Status::rates`].
+    pub fn sample(&self, now: UnixMs) {
+        let totals = self.lifetime_totals();
+        let sample = Sample {
+            at: now,
+            commands: totals.commands_processed(),
+            net_in: totals.net_in,
+            net_out: totals.net_out,
+            repl_in: self.link.bytes_in(),
+        };
+        let mut samples = self.samples.lock();
+        *samples = [samples[1], sample];
+    }
+
+    /// Speeds between the last two samples.
+    pub fn rates(&self) -> Rates {
+        let [old, new] = *self.samples.lock();
+        let seconds = (new.at.0 - old.at.0) as f64 / 1000.0;
+        let rate = |old: u64, new: u64| {
+            if seconds > 0.0 { new.saturating_sub(old) as f64 / seconds } else { 0.0 }
+        };
+        Rates {
+            ops: rate(old.commands, new.commands),
+            net_in: rate(old.net_in, new.net_in),
+            net_out: rate(old.net_out, new.net_out),
+            repl_in: rate(old.repl_in, new.repl_in),
+        }
+    }
+}
+
+impl ClientCounts {
+    /// Admits one more if there are fewer than `max`; counts it as accepted, or as rejected.
+    pub fn admit(&self, max: usize) -> bool {
+        let admitted = self.connected.fetch_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1)).is_ok();
+        let counter = if admitted { &self.accepted } else { &self.rejected };
+        counter.fetch_add(1, Relaxed);
+        admitted
+    }
+
+    /// An admitted client is gone.
+    pub fn leave(&self) {
+        self.connected.fetch_sub(1, Relaxed);
+    }
+
+    /// A client was cut because it did not read (client-output-buffer-limit).
+    pub fn count_evicted(&self) {
+        self.evicted.fetch_add(1, Relaxed);
+    }
+
+    /// Connected now.
+    pub fn connected(&self) -> usize {
+        self.connected.load(Relaxed)
+    }
+
+    /// Waiting in a blocking command now.
+    pub fn blocked(&self) -> usize {
+        self.blocked.load(Relaxed)
+    }
+
+    /// Admitted since the start.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Relaxed)
+    }
+
+    /// Refused because of `maxclients`.
+    pub fn rejected(&self) -> u64 {
+        self.rejected.load(Relaxed)
+    }
+
+    /// Cut because they did not read.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Relaxed)
+    }
+}
+
+/// A moment that may not have been yet: milliseconds since 1970, or -1.
+#[derive(Debug)]
+struct Moment(AtomicI64);
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self(AtomicI64::new(-1))
+    }
+}
+
+impl Moment {
+    fn set(&self, at: Option<UnixMs>) {
+        self.0.store(at.map_or(-1, |at| at.0), Relaxed);
+    }
+
+    fn get(&self) -> Option<UnixMs> {
+        Some(self.0.load(Relaxed)).filter(|ms| *ms >= 0).map(UnixMs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_the_sum_of_the_workers_since_the_reset() {
+        let status = Status::new(UnixMs(0));
+        let (a, b) = (status.add_worker(3), status.add_worker(3));
+        a.ran(1, 5_000);
+        b.ran(1, 7_000);
+        b.failed(2, 1_000, "WRONGTYPE Operation");
+        b.net(10, 20);
+        let totals = status.totals();
+        assert_eq!((totals.commands[1].calls, totals.commands[1].usec()), (2, 12));
+        assert_eq!((totals.commands[2].failed, totals.errors.get("WRONGTYPE").copied()), (1, Some(1)));
+        assert_eq!((totals.net_in, totals.net_out, totals.commands_processed()), (10, 20, 3));
+        status.reset();
+        a.ran(1, 1_000);
+        let totals = status.totals();
+        assert_eq!((totals.commands[1].calls, totals.commands_processed(), totals.errors.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn admission_ends_at_the_limit() {
+        let clients = ClientCounts::default();
+        assert!(clients.admit(2) && clients.admit(2) && !clients.admit(2));
+        clients.leave();
+        assert!(clients.admit(2));
+        assert_eq!((clients.connected(), clients.accepted(), clients.rejected()), (2, 3, 1));
+    }
+
+    #[test]
+    fn rates_are_between_the_last_two_samples() {
+        let status = Status::new(UnixMs(0));
+        let worker = status.add_worker(1);
+        status.sample(UnixMs(1_000));
+        (0..50).for_each(|_| worker.ran(0, 1));
+        worker.net(1024, 0);
+        status.sample(UnixMs(1_500));
+        let rates = status.rates();
+        assert_eq!((rates.ops, rates.net_in), (100.0, 2048.0));
+    }
+
+    #[test]
+    fn a_run_id_is_forty_hex_characters_and_different_each_time() {
+        let [a, b] = [Status::new(UnixMs(0)).run_id, Status::new(UnixMs(0)).run_id];
+        assert!(crate::position::ReplId::parse(a.as_bytes()).is_some());
+        assert_ne!(a, b);
+    }
+}

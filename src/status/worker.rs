@@ -1,0 +1,193 @@
+//! What a worker thread counts: per row of the command table calls, time, refusals; errors by code word; hits
+//! and misses; bytes. One writer, so an add is a plain load and store in the worker's own cache lines.
+
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The counters of one worker thread. Only that thread may call the counting methods.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct WorkerStats {
+    commands: Box<[CommandStat]>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    net_in: AtomicU64,
+    net_out: AtomicU64,
+    unknown: AtomicU64,
+    errors: Mutex<BTreeMap<Box<str>, u64>>,
+}
+
+#[derive(Debug, Default)]
+struct CommandStat {
+    calls: AtomicU64,
+    busy_ns: AtomicU64,
+    rejected: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// An add by the only writer: readers see the old or the new value, and no bus lock is needed.
+fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
+impl WorkerStats {
+    pub(super) fn new(commands: usize) -> Self {
+        Self {
+            commands: (0..commands).map(|_| CommandStat::default()).collect(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            net_in: AtomicU64::new(0),
+            net_out: AtomicU64::new(0),
+            unknown: AtomicU64::new(0),
+            errors: Mutex::default(),
+        }
+    }
+
+    /// Row `index` ran and answered, in so many nanoseconds.
+    #[inline]
+    pub fn ran(&self, index: usize, busy_ns: u64) {
+        if let Some(stat) = self.commands.get(index) {
+            add(&stat.calls, 1);
+            add(&stat.busy_ns, busy_ns);
+        }
+    }
+
+    /// Row `index` ran and answered an error with this text.
+    #[cold]
+    pub fn failed(&self, index: usize, busy_ns: u64, error: &str) {
+        self.ran(index, busy_ns);
+        if let Some(stat) = self.commands.get(index) {
+            add(&stat.failed, 1);
+        }
+        self.error(error);
+    }
+
+    /// Row `index` was refused before it ran (arity, READONLY, NOAUTH, LOADING), with this text; `None` for a
+    /// command that does not exist.
+    #[cold]
+    pub fn rejected(&self, index: Option<usize>, error: &str) {
+        match index.and_then(|index| self.commands.get(index)) {
+            Some(stat) => add(&stat.rejected, 1),
+            None => add(&self.unknown, 1),
+        }
+        self.error(error);
+    }
+
+    fn error(&self, text: &str) {
+        let code = text.split(' ').next().unwrap_or("ERR");
+        let mut errors = self.errors.lock();
+        match errors.get_mut(code) {
+            Some(count) => *count += 1,
+            None => drop(errors.insert(code.into(), 1)),
+        }
+    }
+
+    /// Keys that reads have found and not found.
+    #[inline]
+    pub fn lookups(&self, hits: u64, misses: u64) {
+        add(&self.hits, hits);
+        add(&self.misses, misses);
+    }
+
+    /// Bytes read from clients and written to them.
+    #[inline]
+    pub fn net(&self, read: u64, written: u64) {
+        add(&self.net_in, read);
+        add(&self.net_out, written);
+    }
+
+    pub(super) fn add_to(&self, sum: &mut Totals) {
+        if sum.commands.len() < self.commands.len() {
+            sum.commands.resize_with(self.commands.len(), CommandTotals::default);
+        }
+        for (sum, stat) in sum.commands.iter_mut().zip(&self.commands) {
+            sum.calls += stat.calls.load(Relaxed);
+            sum.busy_ns += stat.busy_ns.load(Relaxed);
+            sum.rejected += stat.rejected.load(Relaxed);
+            sum.failed += stat.failed.load(Relaxed);
+        }
+        sum.hits += self.hits.load(Relaxed);
+        sum.misses += self.misses.load(Relaxed);
+        sum.net_in += self.net_in.load(Relaxed);
+        sum.net_out += self.net_out.load(Relaxed);
+        sum.unknown += self.unknown.load(Relaxed);
+        for (code, count) in self.errors.lock().iter() {
+            *sum.errors.entry(code.to_string()).or_insert(0) += count;
+        }
+    }
+}
+
+/// The counters of one command, summed over the workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommandTotals {
+    /// Times it ran, with an error or without.
+    pub calls: u64,
+    /// Time it ran, nanoseconds.
+    pub busy_ns: u64,
+    /// Times it was refused before it ran.
+    pub rejected: u64,
+    /// Times it ran and answered an error.
+    pub failed: u64,
+}
+
+impl CommandTotals {
+    /// Time it ran, microseconds.
+    pub fn usec(&self) -> u64 {
+        self.busy_ns / 1000
+    }
+}
+
+/// What all workers have counted.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// By index of the row.
+    pub commands: Vec<CommandTotals>,
+    /// Error replies by code word.
+    pub errors: BTreeMap<String, u64>,
+    /// Keys that reads have found.
+    pub hits: u64,
+    /// Keys that reads have not found.
+    pub misses: u64,
+    /// Bytes read from clients.
+    pub net_in: u64,
+    /// Bytes written to clients.
+    pub net_out: u64,
+    /// Requests for commands that do not exist.
+    pub unknown: u64,
+}
+
+impl Totals {
+    /// Commands that ran.
+    pub fn commands_processed(&self) -> u64 {
+        self.commands.iter().map(|command| command.calls).sum()
+    }
+
+    /// Error replies.
+    pub fn error_replies(&self) -> u64 {
+        self.errors.values().sum()
+    }
+
+    /// What was counted after `earlier`.
+    pub(super) fn since(mut self, earlier: &Self) -> Self {
+        for (now, then) in self.commands.iter_mut().zip(&earlier.commands) {
+            now.calls -= then.calls.min(now.calls);
+            now.busy_ns -= then.busy_ns.min(now.busy_ns);
+            now.rejected -= then.rejected.min(now.rejected);
+            now.failed -= then.failed.min(now.failed);
+        }
+        for (code, then) in &earlier.errors {
+            if let Some(now) = self.errors.get_mut(code) {
+                *now = now.saturating_sub(*then);
+            }
+        }
+        self.errors.retain(|_, count| *count > 0);
+        let since = |now: u64, then: u64| now.saturating_sub(then);
+        self.hits = since(self.hits, earlier.hits);
+        self.misses = since(self.misses, earlier.misses);
+        self.net_in = since(self.net_in, earlier.net_in);
+        self.net_out = since(self.net_out, earlier.net_out);
+        self.unknown = since(self.unknown, earlier.unknown);
+        self
+    }
+}

@@ -167,7 +167,7 @@ impl Default for OutputLimits {
 impl OutputLimits {
     /// Changes the classes that `words` name: `normal 0 0 0 replica 256mb 64mb 60`.
     pub(super) fn change(&mut self, words: &[&str]) -> Result<(), String> {
-        if words.is_empty() || words.len() % 4 != 0 {
+        if words.is_empty() || !words.len().is_multiple_of(4) {
             return Err("Wrong number of arguments in buffer limit configuration.".into());
         }
         let mut changed = *self;

@@ -39,13 +39,16 @@ impl DoubleText {
     /// Whole numbers within 2^62 as integers, else Grisu2 digits (replies of redis 8 and valkey 8).
     pub fn shortest_reply(value: f64) -> Self {
         match whole(value) {
-            Some(n) if !(n == 0 && value.is_sign_negative()) => {
-                let mut text = Self::new();
-                text.extend(itoa::Buffer::new().format(n).as_bytes());
-                text
-            }
+            Some(n) if !(n == 0 && value.is_sign_negative()) => Self::integer(n),
             _ => Self::shortest(value),
         }
+    }
+
+    /// An integer (scores that are packed as such).
+    pub fn integer(n: i64) -> Self {
+        let mut text = Self::new();
+        text.extend(itoa::Buffer::new().format(n).as_bytes());
+        text
     }
 
     /// The text.

@@ -1,0 +1,306 @@
+//! A sorted set: members with scores, ordered by score, then bytewise by member.
+//!
+//! Small ones are listpacks as the snapshot had them (`packed`), big ones a table and a counting B-tree (`tree`).
+//! When one becomes the other follows the masters, so that OBJECT ENCODING and DEBUG DIGEST agree: a listpack that
+//! outgrows its limits becomes a tree, a tree never goes back; what a STORE command makes is packed if it fits.
+//! Scores are never NaN: commands and snapshots are checked before they come here.
+
+mod handles;
+mod order;
+mod packed;
+mod range;
+mod tree;
+
+pub use range::{LexBound, LexRange, ScoreBound, ScoreRange};
+
+use super::EncodingLimits;
+use super::packed::Corrupt;
+use super::packed::listpack::{Element, Listpack};
+use std::ops::Range;
+use tree::{Tree, TreeIter};
+
+/// A sorted set.
+#[derive(Clone, Debug)]
+pub struct ZSet(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Packed(Listpack),
+    Tree(Box<Tree>),
+}
+
+/// Members with their scores, owned: what a STORE command has worked out.
+pub type Pairs = Vec<(Vec<u8>, f64)>;
+
+impl Default for ZSet {
+    fn default() -> Self {
+        Self(Form::Packed(Listpack::new()))
+    }
+}
+
+impl ZSet {
+    /// An empty set for a command that brings `members` members, the first of them `value_bytes` long: redis decides
+    /// on the form before it looks at the others.
+    pub fn sized_for(members: usize, value_bytes: usize, limits: &EncodingLimits) -> Self {
+        let mut zset = Self::default();
+        if members > limits.zset_entries || value_bytes > limits.zset_value_bytes {
+            zset.unpack();
+        }
+        zset
+    }
+
+    /// A set of these members, which differ; the order is made here. Packed if it fits the limits.
+    pub fn of(mut pairs: Pairs, limits: &EncodingLimits) -> Self {
+        pairs.sort_unstable_by(|(member, score), (other, other_score)| {
+            tree::compare(*score, member, *other_score, other)
+        });
+        let pairs = pairs.iter().map(|(member, score)| (member.as_slice(), *score));
+        let fits =
+            pairs.len() <= limits.zset_entries && pairs.clone().all(|(m, _)| m.len() <= limits.zset_value_bytes);
+        Self(if fits {
+            Form::Packed(packed::build(pairs, limits.dialect))
+        } else {
+            Form::Tree(Box::new(Tree::build(pairs)))
+        })
+    }
+
+    /// A listpack of a snapshot: members and scores in turns. One that has too many members becomes a tree (as the
+    /// servers: their length is not looked at here).
+    pub fn from_listpack(pack: Listpack, limits: &EncodingLimits) -> Result<Self, Corrupt> {
+        packed::check(&pack)?;
+        let sorted = packed::is_sorted(&pack);
+        let zset = Self(Form::Packed(pack));
+        if sorted && zset.len() <= limits.zset_entries {
+            return Ok(zset);
+        }
+        let pairs = zset.iter().map(|(member, score)| (member.to_vec(), score)).collect();
+        // whatever is out of order was so on the master too; it is made right, for nothing can be found otherwise
+        Ok(Self::of(pairs, &EncodingLimits { zset_value_bytes: usize::MAX, ..*limits }))
+    }
+
+    /// Number of members.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Form::Packed(pack) => pack.len() / 2,
+            Form::Tree(tree) => tree.len(),
+        }
+    }
+
+    /// No members.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What OBJECT ENCODING answers.
+    pub fn encoding(&self, limits: &EncodingLimits) -> &'static str {
+        match &self.0 {
+            Form::Packed(_) if limits.dialect.is_before_redis_7() => "ziplist",
+            Form::Packed(_) => "listpack",
+            Form::Tree(_) => "skiplist",
+        }
+    }
+
+    /// The listpack of a small set.
+    pub fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Form::Packed(pack) => Some(pack),
+            Form::Tree(_) => None,
+        }
+    }
+
+    /// Bytes of memory behind this.
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Packed(pack) => pack.byte_len(),
+            Form::Tree(tree) => size_of::<Tree>() + tree.heap_bytes(),
+        }
+    }
+
+    /// The score of a member.
+    pub fn score(&self, member: &[u8]) -> Option<f64> {
+        match &self.0 {
+            Form::Packed(pack) => packed::find(pack, member).map(|(_, score)| score),
+            Form::Tree(tree) => tree.score(member),
+        }
+    }
+
+    /// The rank of a member, from 0, and its score. O(log n) in a tree.
+    pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
+        match &self.0 {
+            Form::Packed(pack) => packed::find(pack, member),
+            Form::Tree(tree) => tree.score(member).map(|score| (tree.rank_of(score, member), score)),
+        }
+    }
+
+    /// Sets the score of a member, which is not NaN; answers its old one, or `None` for a new member.
+    pub fn insert(&mut self, member: &[u8], score: f64, limits: &EncodingLimits) -> Option<f64> {
+        let pack = match &mut self.0 {
+            Form::Tree(tree) => return tree.insert(member, score),
+            Form::Packed(pack) => pack,
+        };
+        let old = packed::find(pack, member);
+        match old {
+            Some((_, old)) if old == score => {}
+            Some((rank, _)) => {
+                packed::remove(pack, rank, 1);
+                packed::insert(pack, member, score, limits.dialect);
+            }
+            None if pack.len() / 2 >= limits.zset_entries || member.len() > limits.zset_value_bytes => {
+                self.unpack().insert(member, score);
+            }
+            None => packed::insert(pack, member, score, limits.dialect),
+        }
+        old.map(|(_, old)| old)
+    }
+
+    /// A command is about to bring `members` members: a listpack that could not hold so many alone becomes a tree
+    /// (as redis 7.2 and valkey; whether they are new is not looked at).
+    pub fn expect_members(&mut self, members: usize, limits: &EncodingLimits) {
+        if members > limits.zset_entries {
+            self.unpack();
+        }
+    }
+
+    /// Removes a member; `false` if it is not there.
+    pub fn remove(&mut self, member: &[u8]) -> bool {
+        match &mut self.0 {
+            Form::Tree(tree) => tree.remove(member),
+            Form::Packed(pack) => match packed::find(pack, member) {
+                None => false,
+                Some((rank, _)) => {
+                    packed::remove(pack, rank, 1);
+                    true
+                }
+            },
+        }
+    }
+
+    /// Removes the members at these ranks; what is beyond the end is ignored.
+    pub fn remove_ranks(&mut self, ranks: Range<usize>) {
+        match &mut self.0 {
+            Form::Packed(pack) => packed::remove(pack, ranks.start, ranks.len()),
+            Form::Tree(tree) => tree.remove_ranks(ranks),
+        }
+    }
+
+    /// All members with their scores, from either end.
+    pub fn iter(&self) -> Iter<'_> {
+        self.range(0..self.len())
+    }
+
+    /// The members at these ranks, from either end.
+    pub fn range(&self, ranks: Range<usize>) -> Iter<'_> {
+        let len = self.len();
+        let end = ranks.end.min(len);
+        let ranks = ranks.start.min(end)..end;
+        Iter {
+            left: ranks.len(),
+            inner: match &self.0 {
+                Form::Packed(pack) => {
+                    IterOf::Packed { pairs: packed::pairs_from(pack, ranks.start), behind: len - ranks.end }
+                }
+                Form::Tree(tree) => IterOf::Tree(tree.range(ranks)),
+            },
+        }
+    }
+
+    /// The ranks of the scores in an interval.
+    pub fn score_range(&self, range: &ScoreRange) -> Range<usize> {
+        let (start, end) = match &self.0 {
+            Form::Packed(pack) => (
+                packed::count_while(pack, |score, _| range.is_below(score)),
+                packed::count_while(pack, |score, _| range.reaches(score)),
+            ),
+            Form::Tree(tree) => (
+                tree.partition_scores(|score| range.is_below(score)),
+                tree.partition_scores(|score| range.reaches(score)),
+            ),
+        };
+        start..end.max(start)
+    }
+
+    /// The ranks of the members in an interval. It means something only if all scores are equal; otherwise a listpack
+    /// answers as the servers' (the first run of members that fit), and a tree something else than their skiplist.
+    pub fn lex_range(&self, range: &LexRange<'_>) -> Range<usize> {
+        match &self.0 {
+            Form::Packed(pack) => packed::lex_range(pack, range),
+            Form::Tree(tree) => {
+                let start = tree.partition(|_, member| range.is_below(member));
+                start..tree.partition(|_, member| range.reaches(member)).max(start)
+            }
+        }
+    }
+
+    /// One step of a scan from `cursor`, 0 at the start; answers the next cursor, 0 at the end. A member that is there
+    /// from the first step to the last is handed to `visit` at least once. A small set comes in one step.
+    pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut visit: impl FnMut(Element<'a>, f64)) -> u64 {
+        match &self.0 {
+            Form::Tree(tree) => tree.scan(cursor, count, |member, score| visit(Element::Str(member), score)),
+            Form::Packed(pack) => {
+                packed::pairs(pack).for_each(|(member, score)| visit(member, score));
+                0
+            }
+        }
+    }
+
+    /// Makes a listpack a tree.
+    fn unpack(&mut self) -> &mut Tree {
+        if let Form::Packed(pack) = &self.0 {
+            let pairs: Pairs = packed::pairs(pack).map(|(member, score)| (member.to_vec(), score)).collect();
+            let pairs = pairs.iter().map(|(member, score)| (member.as_slice(), *score));
+            self.0 = Form::Tree(Box::new(Tree::build(pairs)));
+        }
+        match &mut self.0 {
+            Form::Tree(tree) => tree,
+            Form::Packed(_) => unreachable!("has just been made a tree"),
+        }
+    }
+}
+
+/// Members with their scores, in order.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    inner: IterOf<'a>,
+    left: usize,
+}
+
+#[derive(Clone, Debug)]
+enum IterOf<'a> {
+    /// `behind`: pairs at the end that do not belong to the range, dropped when somebody comes from there.
+    Packed {
+        pairs: packed::Pairs<'a>,
+        behind: usize,
+    },
+    Tree(TreeIter<'a>),
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (Element<'a>, f64);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        match &mut self.inner {
+            IterOf::Packed { pairs, .. } => pairs.next(),
+            IterOf::Tree(pairs) => pairs.next().map(|(member, score)| (Element::Str(member), score)),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl DoubleEndedIterator for Iter<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        match &mut self.inner {
+            IterOf::Packed { pairs, behind } => pairs.nth_back(std::mem::take(behind)),
+            IterOf::Tree(pairs) => pairs.next_back().map(|(member, score)| (Element::Str(member), score)),
+        }
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+#[cfg(test)]
+mod tests;

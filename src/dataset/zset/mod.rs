@@ -15,9 +15,9 @@ pub use range::{LexBound, LexRange, ScoreBound, ScoreRange};
 
 use super::EncodingLimits;
 use super::packed::Corrupt;
-use super::packed::listpack::{Element, Listpack};
+use super::packed::listpack::{Element, IntText, Listpack};
 use std::ops::Range;
-use tree::{Tree, TreeIter};
+use tree::{Builder, Tree, TreeIter};
 
 /// A sorted set.
 #[derive(Clone, Debug)]
@@ -39,16 +39,6 @@ impl Default for ZSet {
 }
 
 impl ZSet {
-    /// An empty set for a command that brings `members` members, the first of them `value_bytes` long: redis decides
-    /// on the form before it looks at the others.
-    pub fn sized_for(members: usize, value_bytes: usize, limits: &EncodingLimits) -> Self {
-        let mut zset = Self::default();
-        if members > limits.zset_entries || value_bytes > limits.zset_value_bytes {
-            zset.unpack();
-        }
-        zset
-    }
-
     /// A set of these members, which differ; the order is made here. Packed if it fits the limits.
     pub fn of(mut pairs: Pairs, limits: &EncodingLimits) -> Self {
         pairs.sort_unstable_by(|(member, score), (other, other_score)| {
@@ -57,11 +47,15 @@ impl ZSet {
         let pairs = pairs.iter().map(|(member, score)| (member.as_slice(), *score));
         let fits =
             pairs.len() <= limits.zset_entries && pairs.clone().all(|(m, _)| m.len() <= limits.zset_value_bytes);
-        Self(if fits {
-            Form::Packed(packed::build(pairs, limits.dialect))
-        } else {
-            Form::Tree(Box::new(Tree::build(pairs)))
-        })
+        if fits { Self(Form::Packed(packed::build(pairs, limits.dialect))) } else { Self::tree_of(pairs) }
+    }
+
+    fn tree_of<'m>(pairs: impl ExactSizeIterator<Item = (&'m [u8], f64)>) -> Self {
+        let mut builder = ZSetBuilder::with_capacity(pairs.len());
+        pairs.for_each(|(member, score)| {
+            builder.push(member, score);
+        });
+        builder.finish()
     }
 
     /// A listpack of a snapshot: members and scores in turns. One that has too many members becomes a tree (as the
@@ -69,13 +63,15 @@ impl ZSet {
     pub fn from_listpack(pack: Listpack, limits: &EncodingLimits) -> Result<Self, Corrupt> {
         packed::check(&pack)?;
         let sorted = packed::is_sorted(&pack);
-        let zset = Self(Form::Packed(pack));
-        if sorted && zset.len() <= limits.zset_entries {
-            return Ok(zset);
+        let mut zset = Self(Form::Packed(pack));
+        if zset.len() > limits.zset_entries {
+            zset.unpack();
+        } else if !sorted {
+            // it was so on the master too; it is made right, for nothing could be found in it
+            let pairs = zset.iter().map(|(member, score)| (member.to_vec(), score)).collect();
+            return Ok(Self::of(pairs, &EncodingLimits { zset_value_bytes: usize::MAX, ..*limits }));
         }
-        let pairs = zset.iter().map(|(member, score)| (member.to_vec(), score)).collect();
-        // whatever is out of order was so on the master too; it is made right, for nothing can be found otherwise
-        Ok(Self::of(pairs, &EncodingLimits { zset_value_bytes: usize::MAX, ..*limits }))
+        Ok(zset)
     }
 
     /// Number of members.
@@ -246,14 +242,38 @@ impl ZSet {
     /// Makes a listpack a tree.
     fn unpack(&mut self) -> &mut Tree {
         if let Form::Packed(pack) = &self.0 {
-            let pairs: Pairs = packed::pairs(pack).map(|(member, score)| (member.to_vec(), score)).collect();
-            let pairs = pairs.iter().map(|(member, score)| (member.as_slice(), *score));
-            self.0 = Form::Tree(Box::new(Tree::build(pairs)));
+            let mut builder = ZSetBuilder::with_capacity(self.len());
+            let mut scratch = IntText::default();
+            packed::pairs(pack).for_each(|(member, score)| {
+                builder.push(member.text(&mut scratch), score);
+            });
+            *self = builder.finish();
         }
         match &mut self.0 {
             Form::Tree(tree) => tree,
             Form::Packed(_) => unreachable!("has just been made a tree"),
         }
+    }
+}
+
+/// Builds a big set from members in any order, such as a snapshot's.
+#[derive(Debug)]
+pub struct ZSetBuilder(Builder);
+
+impl ZSetBuilder {
+    /// For about this many members.
+    pub fn with_capacity(members: usize) -> Self {
+        Self(Builder::with_capacity(members))
+    }
+
+    /// Takes a member with its score, which is not NaN; `false` if it has come before.
+    pub fn push(&mut self, member: &[u8], score: f64) -> bool {
+        self.0.push(member, score)
+    }
+
+    /// The set, as a tree.
+    pub fn finish(self) -> ZSet {
+        ZSet(Form::Tree(Box::new(self.0.finish())))
     }
 }
 

@@ -5,14 +5,20 @@ use crate::dataset::Dialect;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Scores without NaN, in order.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Score(f64);
 
 impl Eq for Score {}
 
+impl PartialOrd for Score {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Ord for Score {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.partial_cmp(other).unwrap()
+        self.0.partial_cmp(&other.0).unwrap()
     }
 }
 
@@ -73,7 +79,7 @@ fn random_changes(entries: usize, members: u32, steps: usize, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut zset, mut model) = (ZSet::default(), Model::default());
     for step in 0..steps {
-        let growing = step * 4 / steps % 2 == 0;
+        let growing = (step * 4 / steps).is_multiple_of(2);
         let name = random.u32(..members);
         // numbers, short texts and texts that don't fit in a slot
         let member = match name % 3 {

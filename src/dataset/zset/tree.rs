@@ -36,25 +36,53 @@ enum Member {
 
 const _: () = assert!(size_of::<Slot>() == 32);
 
+/// Members on their way into a tree, in any order.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    slots: Slots,
+    handles: Handles,
+    keys: Vec<Key>,
+}
+
+impl Builder {
+    /// A builder for about `members` members.
+    pub(super) fn with_capacity(members: usize) -> Self {
+        Self {
+            slots: Slots::default(),
+            handles: Handles::with_capacity(members),
+            keys: Vec::with_capacity(members),
+        }
+    }
+
+    /// Takes a member, unless it has come before: then the answer is `false`.
+    pub(super) fn push(&mut self, member: &[u8], score: f64) -> bool {
+        let hash = hash(member);
+        if self.slots.find(&self.handles, hash, member).is_some() {
+            return false;
+        }
+        let handle = self.slots.push(Slot { score, member: Member::new(member) });
+        self.handles.insert(hash, handle);
+        self.keys.push(Key { score, handle });
+        true
+    }
+
+    /// The tree. O(n) if the members came in order or, as snapshots have them, in reverse; else O(n log n).
+    pub(super) fn finish(mut self) -> Tree {
+        let slots = &self.slots;
+        let member = |key: &Key| slots.get(key.handle).member.bytes();
+        // the sort itself notices runs in either direction
+        self.keys.sort_unstable_by(|a, b| compare(a.score, member(a), b.score, member(b)));
+        let order = Order::build(self.keys.into_iter());
+        Tree { slots: self.slots, handles: self.handles, order }
+    }
+}
+
 /// How sorted sets are ordered: by score, then bytewise by member.
 pub(super) fn compare(score: f64, member: &[u8], other_score: f64, other_member: &[u8]) -> Ordering {
     score.partial_cmp(&other_score).unwrap_or(Ordering::Equal).then_with(|| member.cmp(other_member))
 }
 
 impl Tree {
-    /// Builds the tree of members that are in order and differ. O(n).
-    pub(super) fn build<'m>(pairs: impl ExactSizeIterator<Item = (&'m [u8], f64)>) -> Self {
-        let len = pairs.len();
-        let (mut slots, mut handles) = (Slots::default(), Handles::with_capacity(len));
-        let mut keys = Vec::with_capacity(len);
-        for (member, score) in pairs {
-            let handle = slots.push(Slot { score, member: Member::new(member) });
-            handles.insert(hash(member), handle);
-            keys.push(Key { score, handle });
-        }
-        Self { slots, handles, order: Order::build(keys.into_iter()) }
-    }
-
     /// Number of members.
     pub(super) fn len(&self) -> usize {
         self.order.len()
@@ -133,7 +161,7 @@ impl Tree {
     }
 
     fn find(&self, hash: u32, member: &[u8]) -> Option<u32> {
-        self.handles.find(hash, |handle| self.slots.get(handle).member.bytes() == member)
+        self.slots.find(&self.handles, hash, member)
     }
 
     /// Takes out the member at `rank`, which is in slot `handle`, and moves the last slot into the gap.
@@ -186,6 +214,10 @@ impl Slots {
     fn get(&self, handle: u32) -> &Slot {
         let (chunk, at) = place(handle);
         &self.chunks[chunk][at]
+    }
+
+    fn find(&self, handles: &Handles, hash: u32, member: &[u8]) -> Option<u32> {
+        handles.find(hash, |handle| self.get(handle).member.bytes() == member)
     }
 
     fn get_mut(&mut self, handle: u32) -> &mut Slot {

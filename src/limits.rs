@@ -32,6 +32,9 @@ pub const APPLY_BATCH_US_MAX: u64 = 200;
 /// Most pipelined requests of one connection that are executed under one entry of the gate.
 pub const READ_BATCH_REQUESTS_MAX: usize = 256;
 
+/// Bytes of stream that may wait in memory behind a snapshot that is still loading; beyond it the master has to keep
+/// them (as redis: a replica's own `client-output-buffer-limit replica` is 256 MiB).
+pub const STREAM_BEHIND_SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Longest lines a master may send during the handshake, bytes.
 pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 * 1024;
 

@@ -1,1 +1,99 @@
-//! Follows.
+//! Builds everything once, starts the threads, waits for the end, takes everything down in order.
+//!
+//! Threads: `link` (follows the master, the only writer), `worker-N` (clients), `loader` while a snapshot loads,
+//! `reaper` (frees what is big), and the caller's: accepting clients, probes and metrics, signals.
+
+use crate::clock::UnixMs;
+use crate::command::session::Server;
+use crate::config::{LiveConfig, Master, Startup};
+use crate::dataset::Dataset;
+use crate::dataset::gate::{Writer, gate};
+use crate::position::{DbIndex, Offset, Position, ReplId};
+use crate::serve::{Listeners, WorkerHandle, serve, start_worker};
+use crate::status::Status;
+use crate::upstream::{Link, Reaper, Report};
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// How often rates are sampled.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs the program until `stop` resolves. Errors are about starting: an address that cannot be bound, a thread that
+/// cannot be made. Must be called inside a runtime.
+pub async fn run(startup: Startup, stop: impl Future<Output = ()>) -> io::Result<()> {
+    let config = Arc::new(LiveConfig::new(startup.config));
+    let settings = config.get();
+    let listeners = Listeners::bind(&settings)?;
+    let status = Arc::new(Status::new(UnixMs::now()));
+
+    let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
+    let empty = Dataset::new(settings.databases, nowhere, settings.encodings.into());
+    let (writer, readers) = gate(empty, settings.io_threads.max(1));
+    let server = Arc::new(Server::new(Arc::clone(&config), Arc::clone(&status), startup.master));
+    let workers = readers.into_iter().enumerate();
+    let workers: Vec<WorkerHandle> =
+        workers.map(|(n, reader)| start_worker(n, reader, Arc::clone(&server))).collect::<io::Result<_>>()?;
+    let masters = server.master.subscribe();
+    let link = LinkThread::start(writer, config, Arc::clone(&status), masters)?;
+
+    for address in listeners.addresses() {
+        tracing::info!(%address, workers = workers.len(), "ready to take clients");
+    }
+    tokio::select! {
+        () = serve(listeners, workers, Arc::clone(&server)) => {}
+        () = sample(&status) => {}
+        () = stop => {}
+    }
+    // The listeners and workers went with their future: no new clients, and the present ones are cut.
+    tracing::info!("stopping");
+    link.stop();
+    Ok(())
+}
+
+async fn sample(status: &Status) {
+    let mut tick = tokio::time::interval(SAMPLE_INTERVAL);
+    loop {
+        tick.tick().await;
+        status.sample(UnixMs::now());
+    }
+}
+
+/// The link's thread and the way to end it.
+struct LinkThread {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl LinkThread {
+    fn start(
+        writer: Writer,
+        config: Arc<LiveConfig>,
+        status: Arc<Status>,
+        masters: watch::Receiver<Master>,
+    ) -> io::Result<Self> {
+        let link = Link::new(writer, config, Report::new(status), Reaper::start()?);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let work = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = link.run(masters) => {}
+                    _ = stopped => {}
+                }
+            });
+            // A name lookup may hang in a thread of the runtime; the end does not wait for it.
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("link".into()).spawn(work)?;
+        Ok(Self { stop, thread })
+    }
+
+    fn stop(self) {
+        let _ = self.stop.send(());
+        drop(self.thread.join());
+    }
+}

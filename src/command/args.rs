@@ -25,6 +25,12 @@ impl<'a> Args<'a> {
         self.frame.get(span.start as usize..span.end as usize)
     }
 
+    /// All words of the request, the name first, wherever the cursor stands.
+    pub fn words(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let frame = self.frame;
+        self.spans.iter().map(move |span| span.of(frame))
+    }
+
     /// Moves the cursor to word `at` of the whole request.
     pub fn skip_to(&mut self, at: usize) {
         self.at = at;

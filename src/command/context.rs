@@ -7,9 +7,12 @@ use crate::dataset::list::List;
 use crate::dataset::set::Set;
 use crate::dataset::stream::Stream;
 use crate::dataset::zset::ZSet;
-use crate::dataset::{Dataset, EncodingLimits, EntryRef, Keyspace, StrForm, Trash, Value, ValueMut, ValueRef};
+use crate::dataset::{
+    Dataset, Dialect, EncodingLimits, EntryRef, Keyspace, StrForm, Trash, Value, ValueMut, ValueRef,
+};
 use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
+use crate::resp::reply::DoubleStyle;
 
 /// A read by a client.
 #[derive(Debug)]
@@ -204,4 +207,11 @@ pub struct SessionCx<'a> {
     pub server: &'a Server,
     /// Set by the command: what the connection does next.
     pub after: After,
+}
+
+impl From<Dialect> for DoubleStyle {
+    /// As the master prints doubles, so do we.
+    fn from(dialect: Dialect) -> Self {
+        if dialect.prints_shortest_doubles() { Self::Shortest } else { Self::Percent17g }
+    }
 }

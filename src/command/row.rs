@@ -7,6 +7,9 @@ use crate::resp::reply::Reply;
 
 /// Reads: answers from `&Dataset`.
 pub type ReadFn = fn(&ReadCx<'_>, &mut Args<'_>, &mut Reply) -> Result<(), Refusal>;
+/// Walks the whole database in slices, each under its own entry of the gate: one slice from a cursor (0 at the
+/// start) writes its array elements; answers the next cursor (0: done) and how many elements it wrote.
+pub type WalkFn = fn(&ReadCx<'_>, &mut Args<'_>, u64, &mut Reply) -> Result<(u64, usize), Refusal>;
 /// Applies: changes `&mut Dataset`, writes no reply. An error means that the command could not be applied.
 pub type WriteFn = fn(&mut ApplyCx<'_>, &mut Args<'_>) -> Result<(), Refusal>;
 /// Concerns the connection or the server.
@@ -17,6 +20,8 @@ pub type SessionFn = fn(&mut SessionCx<'_>, &mut Args<'_>, &mut Reply) -> Result
 pub enum Run {
     /// A read by clients.
     Read(ReadFn),
+    /// A read whose cost is the size of the database: in slices.
+    Walk(WalkFn),
     /// A write: by the stream only; clients get READONLY.
     Write(WriteFn),
     /// A write that remora refuses also from the stream or that never appears there: clients get READONLY.
@@ -65,7 +70,7 @@ pub struct Row {
     pub stale: bool,
     /// May run before AUTH.
     pub no_auth: bool,
-    /// Walks everything: is executed in slices or shown as slow.
+    /// May take long on big values: shown by SLOWLOG, and a candidate for slices.
     pub unbounded: bool,
     /// Request lines whose replies are compared with a real server.
     pub samples: &'static [&'static str],
@@ -74,6 +79,11 @@ pub struct Row {
 /// A row that reads.
 pub const fn read(name: &'static str, arity: i16, keys: Keys, f: ReadFn) -> Row {
     Row::new(name, arity, keys, Run::Read(f))
+}
+
+/// A row that reads the whole database and answers an array.
+pub const fn walk(name: &'static str, arity: i16, f: WalkFn) -> Row {
+    Row::new(name, arity, Keys::None, Run::Walk(f))
 }
 
 /// A row that only the stream may run.
@@ -137,7 +147,7 @@ impl Row {
         self
     }
 
-    /// Costs as much as the database is big.
+    /// Costs more than its arguments tell.
     pub const fn unbounded(mut self) -> Self {
         self.unbounded = true;
         self

@@ -29,8 +29,16 @@ pub static FAMILIES: &[&[Row]] = &[
     replication::ROWS,
 ];
 
-static BY_NAME: LazyLock<HashMap<&'static [u8], &'static Row, foldhash::fast::FixedState>> =
-    LazyLock::new(|| rows().map(|row| (row.name.as_bytes(), row)).collect());
+static BY_NAME: LazyLock<HashMap<&'static [u8], Indexed, foldhash::fast::FixedState>> = LazyLock::new(|| {
+    rows().enumerate().map(|(index, row)| (row.name.as_bytes(), Indexed { row, index })).collect()
+});
+
+/// A row and its number in the order of the table, by which workers count.
+#[derive(Clone, Copy, Debug)]
+pub struct Indexed {
+    pub row: &'static Row,
+    pub index: usize,
+}
 
 /// All rows.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
@@ -42,22 +50,22 @@ const NAME_BYTES_MAX: usize = 48;
 
 /// The row of a command by the first words of a request, in either case, and how many words its name takes
 /// (2 for a subcommand). A container without a known subcommand answers the container's row.
-pub fn find(name: &[u8], sub: Option<&[u8]>) -> Option<(&'static Row, usize)> {
+pub fn find(name: &[u8], sub: Option<&[u8]>) -> Option<(Indexed, usize)> {
     let mut lower = [0_u8; NAME_BYTES_MAX];
     let head = lower.get_mut(..name.len())?;
     head.copy_from_slice(name);
     head.make_ascii_lowercase();
-    let row = *BY_NAME.get(&lower[..name.len()])?;
-    if !matches!(row.run, super::row::Run::Container) {
-        return Some((row, 1));
+    let found = *BY_NAME.get(&lower[..name.len()])?;
+    if !matches!(found.row.run, super::row::Run::Container) {
+        return Some((found, 1));
     }
-    let Some(sub) = sub else { return Some((row, 1)) };
+    let Some(sub) = sub else { return Some((found, 1)) };
     let end = name.len() + 1 + sub.len();
-    let Some(tail) = lower.get_mut(name.len()..end) else { return Some((row, 1)) };
+    let Some(tail) = lower.get_mut(name.len()..end) else { return Some((found, 1)) };
     tail[0] = b' ';
     tail[1..].copy_from_slice(sub);
     tail.make_ascii_lowercase();
-    Some(BY_NAME.get(&lower[..end]).map_or((row, 1), |sub| (*sub, 2)))
+    Some(BY_NAME.get(&lower[..end]).map_or((found, 1), |sub| (*sub, 2)))
 }
 
 #[cfg(test)]

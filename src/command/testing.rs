@@ -85,7 +85,8 @@ impl Bench {
 
 fn row_of(words: &[Vec<u8>]) -> Result<(&'static Row, usize), Refusal> {
     let sub = words.get(1).map(Vec::as_slice);
-    let (row, skip) = table::find(&words[0], sub).ok_or_else(|| Refusal::text("ERR unknown command"))?;
+    let (table::Indexed { row, .. }, skip) =
+        table::find(&words[0], sub).ok_or_else(|| Refusal::text("ERR unknown command"))?;
     if row.arity_fits(words.len()) {
         Ok((row, skip))
     } else {

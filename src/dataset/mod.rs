@@ -26,6 +26,7 @@ pub use keyspace::{EntryRef, Keyspace};
 pub use trash::Trash;
 pub use value::{Marked, StrForm, Value, ValueKind, ValueMut, ValueRef};
 
+use crate::config::Encodings;
 use crate::position::{DbIndex, Position};
 use functions::Functions;
 
@@ -73,6 +74,25 @@ impl Default for EncodingLimits {
             stream_node_bytes: 4096,
             stream_node_entries: 100,
             hll_sparse_bytes: 3000,
+            dialect: Dialect::default(),
+        }
+    }
+}
+
+impl From<Encodings> for EncodingLimits {
+    fn from(settings: Encodings) -> Self {
+        Self {
+            hash_entries: settings.hash_entries,
+            hash_value_bytes: settings.hash_value_bytes,
+            set_intset_entries: settings.set_intset_entries,
+            set_entries: settings.set_entries,
+            set_value_bytes: settings.set_value_bytes,
+            zset_entries: settings.zset_entries,
+            zset_value_bytes: settings.zset_value_bytes,
+            list_size: settings.list_size,
+            stream_node_bytes: settings.stream_node_bytes,
+            stream_node_entries: settings.stream_node_entries,
+            hll_sparse_bytes: settings.hll_sparse_bytes,
             dialect: Dialect::default(),
         }
     }

@@ -7,7 +7,7 @@ use super::stream::Unit;
 use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
-use crate::command::table;
+use crate::command::table::{self, Indexed};
 use crate::dataset::{Dataset, Trash};
 use crate::limits::DATABASES_MAX;
 use crate::position::{DbIndex, Offset};
@@ -55,7 +55,7 @@ pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, trash: &mut Trash)
 /// Applies one command; `true` if it is a GETACK.
 fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, trash: &mut Trash) -> Result<bool, Refusal> {
     let name = args.word(0).unwrap_or_default();
-    if let Some((row, words)) = table::find(name, args.word(1))
+    if let Some((Indexed { row, .. }, words)) = table::find(name, args.word(1))
         && let Some(apply) = row.apply()
     {
         if !row.arity_fits(args.count()) {

@@ -1,1 +1,209 @@
-//! Follows.
+//! The link to our master: one task that connects, resumes or loads, follows, and tries again.
+//!
+//! Owns the `Writer`, the only right to change the dataset. Comes in: bytes of one master at a time, and orders
+//! (REPLICAOF). Goes out: the dataset behind the gate, acks, status. It must not know clients.
+
+mod connect;
+mod follow;
+mod handshake;
+mod loader;
+mod report;
+mod snapshot;
+mod wire;
+
+use crate::clock;
+use crate::config::{LiveConfig, Master};
+use crate::dataset::gate::Writer;
+use crate::rdb::LoadError;
+use crate::repl::apply::Unapplied;
+use crate::repl::psync::{PsyncReply, Turned};
+use crate::repl::retry::{Backoff, Distrust, LONGEST, Verdict};
+use crate::repl::stream::{Stream, StreamError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use wire::Wire;
+
+pub use loader::Reaper;
+pub use report::Report;
+
+/// Why an attempt or a standing link ended.
+#[derive(Debug)]
+pub enum LinkError {
+    /// No connection.
+    Connect(std::io::Error),
+    /// The connection broke.
+    Io(std::io::Error),
+    /// The master closed the connection.
+    Closed,
+    /// Nothing came for `repl-timeout`.
+    Silent,
+    /// The master said no.
+    Turned(Turned),
+    /// The master said something that makes no sense at this point.
+    Unexpected { step: &'static str, line: String },
+    /// The snapshot cannot be loaded.
+    Snapshot(LoadError),
+    /// The stream is no stream of commands.
+    Stream(StreamError),
+    /// A command cannot be applied.
+    Unapplied(Unapplied),
+}
+
+impl LinkError {
+    /// A short word for metrics and INFO.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Io(_) => "io",
+            Self::Closed => "closed",
+            Self::Silent => "timeout",
+            Self::Turned(Turned::Loading(_)) => "loading",
+            Self::Turned(Turned::NoMasterLink(_)) => "nomasterlink",
+            Self::Turned(Turned::Credentials(_)) => "credentials",
+            Self::Turned(Turned::Permission(_)) => "permission",
+            Self::Turned(_) => "refused",
+            Self::Unexpected { .. } => "protocol",
+            Self::Snapshot(_) => "snapshot",
+            Self::Stream(_) => "stream",
+            Self::Unapplied(_) => "unapplied",
+        }
+    }
+}
+
+impl std::fmt::Display for LinkError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "no connection: {error}"),
+            Self::Io(error) => write!(f, "the connection broke: {error}"),
+            Self::Closed => f.write_str("the master closed the connection"),
+            Self::Silent => f.write_str("nothing came from the master for repl-timeout"),
+            Self::Turned(turned) => turned.fmt(f),
+            Self::Unexpected { step, line } => write!(f, "unexpected answer to {step}: {line}"),
+            Self::Snapshot(error) => write!(f, "the snapshot was refused: {error}"),
+            Self::Stream(error) => write!(f, "the stream makes no sense: {error}"),
+            Self::Unapplied(unapplied) => unapplied.fmt(f),
+        }
+    }
+}
+
+/// The link with everything it owns.
+pub struct Link {
+    writer: Writer,
+    config: Arc<LiveConfig>,
+    report: Report,
+    reaper: Reaper,
+    /// Received and not yet applied; emptied at each new attempt.
+    stream: Stream,
+    /// A dataset of a master is in place: reads are served, a partial resync can be asked.
+    loaded: bool,
+    /// The copy cannot be trusted: ask for everything.
+    distrusted: bool,
+    distrust: Distrust,
+    /// When the link last became connected.
+    connected_at: Option<Instant>,
+}
+
+impl Link {
+    /// A link that has not tried anything yet.
+    pub fn new(writer: Writer, config: Arc<LiveConfig>, report: Report, reaper: Reaper) -> Self {
+        Self {
+            writer,
+            config,
+            report,
+            reaper,
+            stream: Stream::default(),
+            loaded: false,
+            distrusted: false,
+            distrust: Distrust::default(),
+            connected_at: None,
+        }
+    }
+
+    /// Follows the master that `masters` names until the task is dropped. Every fault ends in a state that INFO shows
+    /// and in another try after a wait; another name ends the present attempt at once.
+    pub async fn run(mut self, mut masters: watch::Receiver<Master>) {
+        let mut backoff = Backoff::default();
+        loop {
+            let master = masters.borrow_and_update().clone();
+            self.report.following(&master);
+            let fault = tokio::select! {
+                error = self.attempt(&master) => Some(error),
+                _ = masters.changed() => None,
+            };
+            let wait = fault.map(|error| self.after_fault(&error, &mut backoff));
+            let turned = match wait {
+                None => true,
+                Some(wait) => tokio::time::timeout(wait, masters.changed()).await.is_ok(),
+            };
+            if turned {
+                self.turn_away(&mut backoff);
+            }
+        }
+    }
+
+    /// Another master is to be followed from now on.
+    fn turn_away(&mut self, backoff: &mut Backoff) {
+        tracing::info!("following another master");
+        self.report.disconnected();
+        self.distrust.forget();
+        self.connected_at = None;
+        backoff.reset();
+    }
+
+    /// One attempt, from connecting until a fault.
+    async fn attempt(&mut self, master: &Master) -> LinkError {
+        self.stream = Stream::default();
+        self.connected_at = None;
+        match self.try_once(master).await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+
+    async fn try_once(&mut self, master: &Master) -> Result<std::convert::Infallible, LinkError> {
+        let config = self.config.get();
+        self.report.connecting();
+        let io = connect::connect(master, &config).await?;
+        let mut wire = Wire::new(io, Duration::from_secs(config.repl_timeout_s.max(1)));
+        let have = (self.loaded && !self.distrusted).then(|| self.writer.peek(|data| data.position));
+        self.report.handshaking(have.is_some());
+        match handshake::handshake(&mut wire, master, &config, have.as_ref()).await? {
+            PsyncReply::Full { replid, offset } => self.full_resync(&mut wire, replid, offset).await?,
+            PsyncReply::Continue { replid } => {
+                let position = self.writer.apply(|data| {
+                    data.position = replid.map_or(data.position, |id| data.position.continued_as(id));
+                    data.position
+                });
+                tracing::info!(replid = %position.replid, offset = %position.offset, "partial resync");
+                self.report.partially_synced(&position);
+                let rest = wire.take_unread();
+                self.stream.extend(&rest);
+            }
+        }
+        self.connected_at = Some(clock::instant());
+        self.follow(&mut wire).await
+    }
+
+    /// Logs a fault, once, and says how long to wait before the next try.
+    fn after_fault(&mut self, error: &LinkError, backoff: &mut Backoff) -> Duration {
+        let stood = self.connected_at.map_or(Duration::ZERO, |at| clock::instant() - at);
+        let mut wait = backoff.after_fault(stood, fastrand::f64());
+        if let LinkError::Unapplied(unapplied) = error {
+            self.distrusted = true;
+            let verdict = self.distrust.unapplied(&unapplied.command);
+            self.report.unapplied(&unapplied.command, unapplied.to_string());
+            if verdict == Verdict::Diverged {
+                wait = LONGEST;
+            }
+            tracing::error!(error = %error, retry_ms = wait.as_millis(), "diverged from the master");
+        } else {
+            tracing::warn!(error = %error, retry_ms = wait.as_millis(), "link to the master is down");
+        }
+        if matches!(error, LinkError::Stream(_)) {
+            self.distrusted = true;
+        }
+        self.report.fault(error);
+        wait
+    }
+}

@@ -1,0 +1,143 @@
+//! One batch of pipelined requests: parsed in place, their memory asked for early, executed under one entry of the
+//! gate.
+//!
+//! A batch is what one read of the socket brought, cut at a number of requests. Parsing knows no data; executing
+//! knows no socket.
+
+use crate::command::args::Args;
+use crate::command::row::{Keys, Row, Run};
+use crate::command::table::{self, Indexed};
+use crate::dataset::Keyspace;
+use crate::resp::request::{Parser, RequestError, RequestLimits, Span};
+
+/// One request of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    /// Where its bytes begin.
+    pub(super) start: usize,
+    first_span: u32,
+    spans: u32,
+    /// Its row and how many words its name takes; `None` if there is no such command.
+    pub(super) row: Option<(Indexed, usize)>,
+}
+
+/// Requests parsed and not yet executed. One per worker, reused.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    spans: Vec<Span>,
+    frames: Vec<Frame>,
+    /// Hashes of the first keys, between the two steps of prefetching.
+    hashes: Vec<u64>,
+}
+
+/// How parsing a batch ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Parsed {
+    /// Everything complete was parsed; the rest is the beginning of a request.
+    All,
+    /// The batch is full; more may be complete.
+    Full,
+    /// The bytes at this point are no request.
+    Broken(RequestError),
+}
+
+impl Batch {
+    /// Parses requests from `bytes[at..]`, at most `most`. Answers where they end.
+    pub(super) fn parse(
+        &mut self,
+        parser: &mut Parser,
+        bytes: &mut [u8],
+        mut at: usize,
+        most: usize,
+        limits: &RequestLimits,
+    ) -> (usize, Parsed) {
+        self.spans.clear();
+        self.frames.clear();
+        while self.frames.len() < most {
+            let (mark, start) = (self.spans.len(), at);
+            match parser.parse(bytes, at, &mut self.spans, limits) {
+                Ok(Some(used)) => at += used,
+                Ok(None) => return (at, Parsed::All),
+                Err(error) => return (at, Parsed::Broken(error)),
+            }
+            if self.spans.len() > mark {
+                self.push(start, mark, bytes);
+            }
+        }
+        (at, Parsed::Full)
+    }
+
+    /// Adds the request whose words start at span `mark`. Neighbours in a pipeline are mostly of one kind, so the row
+    /// of the one before is tried first.
+    fn push(&mut self, start: usize, mark: usize, bytes: &[u8]) {
+        let name = self.spans[mark].of(bytes);
+        let row = match self.frames.last() {
+            Some(Frame { row: Some((found, 1)), .. })
+                if name.eq_ignore_ascii_case(found.row.name.as_bytes())
+                    && !matches!(found.row.run, Run::Container) =>
+            {
+                Some((*found, 1))
+            }
+            _ => table::find(name, self.spans.get(mark + 1).map(|span| span.of(bytes))),
+        };
+        let spans = (self.spans.len() - mark) as u32;
+        self.frames.push(Frame { start, first_span: mark as u32, spans, row });
+    }
+
+    /// The requests in order.
+    pub(super) fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// The words of a request, the cursor behind its name.
+    pub(super) fn args<'a>(&'a self, frame: &Frame, bytes: &'a [u8]) -> Args<'a> {
+        let first = frame.first_span as usize;
+        let spans = &self.spans[first..first + frame.spans as usize];
+        Args::new(bytes, spans, frame.row.map_or(1, |(_, words)| words))
+    }
+
+    /// Asks for the memory of every single-key read: first all buckets, then all entries, so
+    /// that the waits overlap. Measured at pipeline depth 16: 0.57 µs of CPU per GET, 1.06 without. A single
+    /// request has nothing to overlap with.
+    pub(super) fn prefetch(&mut self, bytes: &[u8], keyspace: &Keyspace) {
+        if self.frames.len() < 2 {
+            return;
+        }
+        self.hashes.clear();
+        for frame in &self.frames {
+            if let Some((Indexed { row: Row { keys: Keys::One(at), run: Run::Read(_), .. }, .. }, _)) = frame.row
+                && u32::from(*at) < frame.spans
+            {
+                let key = self.spans[frame.first_span as usize + usize::from(*at)].of(bytes);
+                self.hashes.push(keyspace.prefetch_bucket(key));
+            }
+        }
+        for hash in &self.hashes {
+            keyspace.prefetch_entry(*hash);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::READ_BATCH_REQUESTS_MAX;
+
+    fn parse(bytes: &[u8]) -> (usize, Parsed, usize) {
+        let (mut batch, mut parser) = (Batch::default(), Parser::default());
+        let (used, parsed) =
+            batch.parse(&mut parser, &mut bytes.to_vec(), 0, READ_BATCH_REQUESTS_MAX, &RequestLimits::CLIENT);
+        (used, parsed, batch.frames().len())
+    }
+
+    #[test]
+    fn a_batch_ends_with_the_bytes_the_count_or_a_fault() {
+        assert_eq!(parse(b"PING\r\nPING\r\nPI"), (12, Parsed::All, 2));
+        assert_eq!(parse(b"\r\n\r\n*0\r\n"), (8, Parsed::All, 0));
+        let many = b"PING\n".repeat(READ_BATCH_REQUESTS_MAX + 1);
+        assert_eq!(parse(&many), (5 * READ_BATCH_REQUESTS_MAX, Parsed::Full, READ_BATCH_REQUESTS_MAX));
+        let (used, parsed, frames) = parse(b"PING\r\n*1\r\n:1\r\n");
+        assert_eq!((used, frames), (6, 1));
+        assert!(matches!(parsed, Parsed::Broken(RequestError::ExpectedDollar(b':'))));
+    }
+}

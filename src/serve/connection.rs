@@ -1,0 +1,319 @@
+//! One client: read what came, execute it, write the replies.
+//!
+//! A step is one poll of the socket: read into the worker's buffer, parse all, execute under one entry of the gate, one
+//! write. Only what is left over is the connection's own: requests not executed yet, and replies that the socket did
+//! not take. While replies wait nothing is read, so a client that does not read its replies costs one batch of them.
+
+use super::batch::Parsed;
+use super::dispatch::{Execution, Stop};
+use super::socket::Socket;
+use super::worker::{REPLY_BYTES_KEPT, Shared, Worker};
+use crate::clock::UnixMs;
+use crate::command::clients::Client;
+use crate::command::context::ReadCx;
+use crate::command::row::Run;
+use crate::command::session::{After, Session};
+use crate::command::table::Indexed;
+use crate::limits::READ_BATCH_REQUESTS_MAX;
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::Reply;
+use crate::resp::request::{Parser, RequestError, RequestLimits};
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::ReadBuf;
+
+/// How often a quiet connection looks whether `timeout` has passed.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
+
+/// One client connection.
+pub(super) struct Connection {
+    worker: Worker,
+    socket: Socket,
+    session: Session,
+    parser: Parser,
+    /// Requests, or the beginning of one, that came and are not executed.
+    input: Vec<u8>,
+    /// Replies that the socket has not taken yet.
+    output: Vec<u8>,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+enum Step {
+    /// Everything complete is executed: read on.
+    Read,
+    /// Requests wait in `input`: execute them once the replies so far are sent.
+    Again,
+    /// The first request in `input` walks the whole database.
+    Walk,
+    /// The last request wants to wait.
+    Sleep(Duration),
+    /// The client closed, was told to, or broke the protocol.
+    Close,
+}
+
+impl Connection {
+    /// A connection that was just admitted.
+    pub(super) fn new(worker: Worker, socket: Socket) -> Self {
+        let config = worker.server.config.get();
+        let path = config.unixsocket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let endpoint = socket.endpoint(&path, worker.number);
+        let client = worker.server.clients.join(endpoint, UnixMs::now());
+        let session = Session::new(client, config.requirepass.is_none());
+        let (parser, input, output) = (Parser::default(), Vec::new(), Vec::new());
+        Self { worker, socket, session, parser, input, output }
+    }
+
+    /// Serves the client until one side ends it.
+    pub(super) async fn run(mut self) {
+        let client = Arc::clone(self.session.client());
+        tokio::select! {
+            biased;
+            () = poll_fn(|cx| client.poll_killed(cx)) => {}
+            () = self.serve() => {}
+        }
+        self.worker.server.status.clients.leave();
+    }
+
+    async fn serve(&mut self) {
+        loop {
+            let worker = self.worker.clone();
+            let client = Arc::clone(self.session.client());
+            let step = tokio::select! {
+                biased;
+                step = poll_fn(|cx| self.poll_step(cx)) => step,
+                () = idle(&worker, &client) => return,
+            };
+            let Ok(mut step) = step else { return };
+            while !matches!(step, Step::Read) {
+                if self.flush().await.is_err() {
+                    return;
+                }
+                step = match step {
+                    Step::Read | Step::Again => self.execute_input(),
+                    Step::Walk => self.walk().await,
+                    Step::Sleep(time) => {
+                        tokio::time::sleep(time).await;
+                        self.execute_input()
+                    }
+                    Step::Close => return,
+                };
+            }
+            if self.flush().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// One step: read once, execute everything complete, write once.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
+        let worker = self.worker.clone();
+        let mut shared = worker.shared.borrow_mut();
+        let mut scratch = std::mem::take(&mut shared.scratch);
+        let mut buf = ReadBuf::new(&mut scratch);
+        let read = self.socket.poll_read(cx, &mut buf).map_ok(|()| buf.filled().len());
+        let step = read.map_ok(|read| self.received(&mut shared, &mut scratch[..read]));
+        shared.scratch = scratch;
+        Poll::Ready(ready!(step))
+    }
+
+    /// These bytes came.
+    fn received(&mut self, shared: &mut Shared, bytes: &mut [u8]) -> Step {
+        if bytes.is_empty() {
+            return Step::Close;
+        }
+        shared.stats.net(bytes.len() as u64, 0);
+        if self.input.is_empty() {
+            let (used, step) = self.execute(shared, bytes);
+            self.input.extend_from_slice(&bytes[used..]);
+            return step;
+        }
+        self.input.extend_from_slice(bytes);
+        self.execute_own(shared)
+    }
+
+    /// Executes what waits in `input`.
+    fn execute_input(&mut self) -> Step {
+        let worker = self.worker.clone();
+        let mut shared = worker.shared.borrow_mut();
+        self.execute_own(&mut shared)
+    }
+
+    fn execute_own(&mut self, shared: &mut Shared) -> Step {
+        let mut input = std::mem::take(&mut self.input);
+        let (used, step) = self.execute(shared, &mut input);
+        if used < input.len() {
+            input.drain(..used);
+            self.input = input;
+        }
+        step
+    }
+
+    /// Parses and executes requests from the front of `bytes`; answers how many bytes are done with.
+    fn execute(&mut self, shared: &mut Shared, bytes: &mut [u8]) -> (usize, Step) {
+        let mut at = 0;
+        loop {
+            let limits = if self.session.is_authenticated() {
+                &RequestLimits::CLIENT
+            } else {
+                &RequestLimits::UNAUTHENTICATED
+            };
+            // Before authentication one at a time: AUTH may lift the limits for what comes behind it.
+            let most = if self.session.is_authenticated() { READ_BATCH_REQUESTS_MAX } else { 1 };
+            let (end, parsed) = shared.batch.parse(&mut self.parser, bytes, at, most, limits);
+            let stop = if shared.batch.frames().is_empty() { Stop::Done } else { self.run_batch(shared, bytes) };
+            let next = match stop {
+                Stop::Done => end,
+                Stop::Flush(at) | Stop::After(_, at) | Stop::Walk(at) => {
+                    self.parser = Parser::default();
+                    shared.batch.frames().get(at).map_or(end, |frame| frame.start)
+                }
+            };
+            match stop {
+                Stop::Done => {}
+                Stop::Flush(_) => return (next, Step::Again),
+                Stop::Walk(_) => return (next, Step::Walk),
+                Stop::After(After::Close, _) => return (next, Step::Close),
+                Stop::After(After::Sleep(time), _) => return (next, Step::Sleep(time)),
+                Stop::After(After::Continue, _) => return (next, Step::Again),
+            }
+            at = end;
+            match parsed {
+                Parsed::All => return (at, Step::Read),
+                Parsed::Full => {}
+                Parsed::Broken(error) => {
+                    self.broken(shared, error);
+                    return (at, Step::Close);
+                }
+            }
+        }
+    }
+
+    /// Executes the batch under one entry of the gate and sends the replies.
+    fn run_batch(&mut self, shared: &mut Shared, bytes: &[u8]) -> Stop {
+        let server = Arc::clone(&self.worker.server);
+        let gates = shared.gates(&server);
+        let slow_us = shared.config.config().slowlog_log_slower_than_us;
+        let Shared { reader, stats, batch, reply, .. } = shared;
+        reply.proto = self.session.proto();
+        let execution = Execution { server: &server, stats, gates, slow_us };
+        let session = &mut self.session;
+        let stop = reader.read(|data| {
+            reply.doubles = data.limits.dialect.into();
+            if let Some(keyspace) = data.db(session.db()) {
+                batch.prefetch(bytes, keyspace);
+            }
+            execution.run(data, session, batch, bytes, reply)
+        });
+        let last = batch.frames().iter().rev().find_map(|frame| frame.row);
+        let last = last.map_or(usize::MAX, |(found, _)| found.index);
+        let (requests, written) = (batch.frames().len() as u64, reply.len() as u64);
+        self.session.client().ran(UnixMs::now(), requests, 0, written, last);
+        self.send(shared);
+        stop
+    }
+
+    fn broken(&mut self, shared: &mut Shared, error: RequestError) {
+        shared.reply.error(&Refusal::text(format!("ERR Protocol error: {error}")));
+        self.send(shared);
+    }
+
+    /// Offers the worker's reply buffer to the socket; keeps what it does not take.
+    fn send(&mut self, shared: &mut Shared) {
+        let reply = shared.reply.buffer_mut();
+        // An error shows at the next read; until then the replies have nowhere to go.
+        let taken = if self.output.is_empty() { self.socket.try_write(reply).unwrap_or(reply.len()) } else { 0 };
+        self.output.extend_from_slice(&reply[taken..]);
+        shared.stats.net(0, reply.len() as u64);
+        reply.clear();
+        reply.shrink_to(REPLY_BYTES_KEPT);
+    }
+
+    /// Waits until the socket has taken everything.
+    async fn flush(&mut self) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < self.output.len() {
+            match self.socket.try_write(&self.output[sent..])? {
+                0 => self.socket.writable().await?,
+                taken => sent += taken,
+            }
+        }
+        self.output = Vec::new();
+        Ok(())
+    }
+
+    /// Runs the first request of `input`, which walks the whole database: one slice per entry of the gate, so that
+    /// neither the applier nor this worker's other clients wait for all of it.
+    async fn walk(&mut self) -> Step {
+        let (mut body, mut cursor, mut found) = (Reply::new(self.session.proto()), 0, 0);
+        let used = loop {
+            match self.walk_slice(cursor, &mut body) {
+                Ok(slice) => {
+                    found += slice.found;
+                    cursor = slice.cursor;
+                    if cursor == 0 {
+                        break slice.used;
+                    }
+                }
+                Err((refusal, used)) => {
+                    body = Reply::new(self.session.proto());
+                    body.error(&refusal);
+                    self.output.extend_from_slice(body.bytes());
+                    self.input.drain(..used);
+                    return Step::Again;
+                }
+            }
+            tokio::task::yield_now().await;
+        };
+        let mut header = Reply::new(self.session.proto());
+        header.array(found);
+        self.output.extend_from_slice(header.bytes());
+        self.output.extend_from_slice(body.bytes());
+        self.input.drain(..used);
+        Step::Again
+    }
+
+    fn walk_slice(&mut self, cursor: u64, body: &mut Reply) -> Result<Slice, (Refusal, usize)> {
+        let worker = self.worker.clone();
+        let mut shared = worker.shared.borrow_mut();
+        let Shared { reader, stats, batch, .. } = &mut *shared;
+        let limits = &RequestLimits::CLIENT;
+        let (used, _) = batch.parse(&mut Parser::default(), &mut self.input, 0, 1, limits);
+        let Some(frame) = batch.frames().first() else { return Ok(Slice { cursor: 0, found: 0, used }) };
+        let Some((Indexed { row, index }, _)) = frame.row else { return Ok(Slice { cursor: 0, found: 0, used }) };
+        let Run::Walk(walk) = row.run else { return Ok(Slice { cursor: 0, found: 0, used }) };
+        let (db, input) = (self.session.db(), &self.input);
+        let began = crate::clock::instant();
+        let walked = reader.read(|data| {
+            let cx = ReadCx { data, db, now: UnixMs::now() };
+            walk(&cx, &mut batch.args(frame, input), cursor, body)
+        });
+        let (next, found) = walked.map_err(|refusal| (refusal, used))?;
+        if next == 0 {
+            let busy_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            stats.ran(index, busy_ns);
+        }
+        Ok(Slice { cursor: next, found, used })
+    }
+}
+
+/// One slice of a walk: the cursor of the next one (0: it was the last), what it found, the request's bytes.
+struct Slice {
+    cursor: u64,
+    found: usize,
+    used: usize,
+}
+
+/// Returns when the client has been silent for `timeout`; never if there is none.
+async fn idle(worker: &Worker, client: &Client) {
+    loop {
+        tokio::time::sleep(IDLE_LOOK).await;
+        let limit_s = worker.server.config.get().timeout_s;
+        if limit_s > 0 && (UnixMs::now().0 - client.last_io().0) / 1000 >= limit_s as i64 {
+            return;
+        }
+    }
+}

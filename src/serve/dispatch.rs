@@ -1,0 +1,221 @@
+//! The order of checks before a row runs, as real servers order them: does the command exist, does its arity fit, may
+//! this client speak, is it a write, is the master's absence in the way, is anything loaded.
+
+use super::batch::{Batch, Frame};
+use crate::clock::{self, UnixMs};
+use crate::command::args::Args;
+use crate::command::context::{ReadCx, SessionCx};
+use crate::command::row::{Row, Run};
+use crate::command::session::{After, Server, Session};
+use crate::command::table::Indexed;
+use crate::dataset::Dataset;
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::Reply;
+use crate::status::WorkerStats;
+use std::time::{Duration, Instant};
+
+/// Replies are sent before more requests are executed when this many bytes wait.
+const REPLY_BYTES_SOFT_MAX: usize = 1 << 20;
+
+/// What the checks look at besides the client, the same for a whole batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gates {
+    /// A dataset is there.
+    pub(super) loaded: bool,
+    /// The link is down and `replica-serve-stale-data` is `no`.
+    pub(super) stale_refused: bool,
+}
+
+/// What executing requests needs besides the data.
+pub(super) struct Execution<'a> {
+    pub(super) server: &'a Server,
+    pub(super) stats: &'a WorkerStats,
+    pub(super) gates: Gates,
+    pub(super) slow_us: i64,
+}
+
+/// Why execution stopped, and at which request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// All requests are answered.
+    Done,
+    /// Enough waits to be sent; this request is next.
+    Flush(usize),
+    /// The request before this one asks for something.
+    After(After, usize),
+    /// This request walks the whole database: it runs alone, in slices.
+    Walk(usize),
+}
+
+impl Execution<'_> {
+    /// Executes the requests of a batch.
+    pub(super) fn run(
+        &self,
+        data: &Dataset,
+        session: &mut Session,
+        batch: &Batch,
+        bytes: &[u8],
+        reply: &mut Reply,
+    ) -> Stop {
+        let now = UnixMs::now();
+        let mut began = clock::instant();
+        for (at, frame) in batch.frames().iter().enumerate() {
+            let mut args = batch.args(frame, bytes);
+            let mark = reply.len();
+            let result = match self.admit(session, frame, &args) {
+                Err(refusal) => Err(Rejected::Before(refusal)),
+                Ok(Row { run: Run::Walk(_), .. }) => return Stop::Walk(at),
+                Ok(row) => self.one(data, session, row, &mut args, now, reply).map_err(Rejected::Inside),
+            };
+            let after = *result.as_ref().unwrap_or(&After::Continue);
+            began = self.account(frame, result.err(), mark, reply, began, &args, session);
+            if after != After::Continue {
+                return Stop::After(after, at + 1);
+            }
+            if reply.len() >= REPLY_BYTES_SOFT_MAX {
+                return Stop::Flush(at + 1);
+            }
+        }
+        Stop::Done
+    }
+
+    /// Runs one request that passed the checks.
+    fn one(
+        &self,
+        data: &Dataset,
+        session: &mut Session,
+        row: &Row,
+        args: &mut Args<'_>,
+        now: UnixMs,
+        reply: &mut Reply,
+    ) -> Result<After, Refusal> {
+        match row.run {
+            Run::Read(read) => {
+                read(&ReadCx { data, db: session.db(), now }, args, reply).map(|()| After::Continue)
+            }
+            Run::Session(run) => {
+                let mut cx = SessionCx { data, now, session, server: self.server, after: After::Continue };
+                run(&mut cx, args, reply)?;
+                let after = cx.after;
+                reply.proto = session.proto();
+                Ok(after)
+            }
+            Run::Container => Err(unknown_subcommand(row, args)),
+            Run::Write(_) | Run::WriteRefused | Run::Walk(_) => Err(Refusal::READ_ONLY),
+        }
+    }
+
+    /// The checks before a row runs, in the servers' order.
+    pub(super) fn admit(
+        &self,
+        session: &Session,
+        frame: &Frame,
+        args: &Args<'_>,
+    ) -> Result<&'static Row, Refusal> {
+        let Some((Indexed { row, .. }, _)) = frame.row else { return Err(unknown_command(args)) };
+        if !row.arity_fits(args.count()) {
+            return Err(Refusal::wrong_arity(&row.name.replace(' ', "|")));
+        }
+        if matches!(row.run, Run::Container) && args.count() > 1 {
+            return Err(unknown_subcommand(row, args));
+        }
+        if !session.is_authenticated() && !row.no_auth {
+            return Err(Refusal::NO_AUTH);
+        }
+        if row.is_write() {
+            return Err(Refusal::READ_ONLY);
+        }
+        if self.gates.stale_refused && !row.stale {
+            return Err(Refusal::MASTER_DOWN);
+        }
+        if !self.gates.loaded && !row.loading {
+            return Err(Refusal::LOADING);
+        }
+        Ok(row)
+    }
+
+    /// Counts a request, finishes its error reply, and answers the time at its end.
+    #[allow(clippy::too_many_arguments, reason = "everything that is known at the end of one request")]
+    fn account(
+        &self,
+        frame: &Frame,
+        rejected: Option<Rejected>,
+        mark: usize,
+        reply: &mut Reply,
+        began: Instant,
+        args: &Args<'_>,
+        session: &Session,
+    ) -> Instant {
+        let ended = clock::instant();
+        let busy = ended - began;
+        let busy_ns = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
+        let index = frame.row.map(|(found, _)| found.index);
+        match rejected {
+            None => self.stats.ran(index.unwrap_or(usize::MAX), busy_ns),
+            Some(Rejected::Inside(refusal)) => {
+                reply.truncate(mark);
+                reply.error(&refusal);
+                self.stats.failed(index.unwrap_or(usize::MAX), busy_ns, &refusal.0);
+            }
+            Some(Rejected::Before(refusal)) => {
+                reply.error(&refusal);
+                self.stats.rejected(index, &refusal.0);
+                return ended;
+            }
+        }
+        if self.slow_us >= 0 && busy.as_micros() as i64 >= self.slow_us {
+            self.slow(args, busy, session);
+        }
+        ended
+    }
+}
+
+impl Execution<'_> {
+    #[cold]
+    fn slow(&self, args: &Args<'_>, busy: Duration, session: &Session) {
+        let words = args.words();
+        let usec = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
+        let max = self.server.config.get().slowlog_max_len;
+        let client = session.client();
+        self.server.status.slowlog.push(
+            max,
+            UnixMs::now(),
+            usec,
+            words,
+            &client.endpoint.addr,
+            &client.names().name,
+        );
+    }
+}
+
+/// A request that did not end well.
+enum Rejected {
+    /// By the checks.
+    Before(Refusal),
+    /// By its row.
+    Inside(Refusal),
+}
+
+/// `ERR unknown command 'x', with args beginning with: 'a' 'b' ` (as redis 7.0, the arguments up to 128 bytes).
+fn unknown_command(args: &Args<'_>) -> Refusal {
+    const SHOWN_BYTES: usize = 128;
+    let name = args.word(0).unwrap_or_default();
+    let name = name.get(..SHOWN_BYTES).unwrap_or(name);
+    let mut shown = String::new();
+    for word in (1..args.count()).filter_map(|at| args.word(at)) {
+        if shown.len() >= SHOWN_BYTES {
+            break;
+        }
+        let word = word.get(..SHOWN_BYTES - shown.len()).unwrap_or(word);
+        shown.push_str(&format!("'{}' ", String::from_utf8_lossy(word)));
+    }
+    let name = String::from_utf8_lossy(name);
+    Refusal::text(format!("ERR unknown command '{name}', with args beginning with: {shown}"))
+}
+
+/// `ERR unknown subcommand 'x'. Try CLIENT HELP.` (as redis 7.0).
+fn unknown_subcommand(row: &Row, args: &Args<'_>) -> Refusal {
+    let sub = args.word(1).unwrap_or_default();
+    let sub = String::from_utf8_lossy(sub.get(..128).unwrap_or(sub)).into_owned();
+    Refusal::text(format!("ERR unknown subcommand '{sub}'. Try {} HELP.", row.name.to_ascii_uppercase()))
+}

@@ -1,0 +1,105 @@
+//! One worker: a thread with its own runtime, its reader of the dataset, and the connections dealt to it.
+
+use super::batch::Batch;
+use super::connection::Connection;
+use super::dispatch::Gates;
+use super::socket::Accepted;
+use crate::command::session::Server;
+use crate::command::table;
+use crate::config::Watch;
+use crate::dataset::gate::Reader;
+use crate::resp::reply::Reply;
+use crate::status::WorkerStats;
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+/// Room that one read of a socket is offered; shared by all connections of a worker.
+pub(super) const READ_BYTES: usize = 64 * 1024;
+/// A reply buffer bigger than this is given back after use.
+pub(super) const REPLY_BYTES_KEPT: usize = 256 * 1024;
+
+/// What the connections of one worker share. Borrowed only inside one poll, never across an await.
+pub(super) struct Shared {
+    pub(super) reader: Reader,
+    pub(super) stats: Arc<WorkerStats>,
+    pub(super) config: Watch,
+    pub(super) scratch: Box<[u8]>,
+    pub(super) batch: Batch,
+    pub(super) reply: Reply,
+}
+
+/// A worker as its connections see it.
+#[derive(Clone)]
+pub(super) struct Worker {
+    pub(super) number: usize,
+    pub(super) server: Arc<Server>,
+    pub(super) shared: Rc<RefCell<Shared>>,
+}
+
+/// A running worker: takes connections, and ends when its handle is dropped.
+pub struct WorkerHandle {
+    connections: mpsc::UnboundedSender<Accepted>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Starts worker number `number`.
+pub fn start_worker(number: usize, reader: Reader, server: Arc<Server>) -> io::Result<WorkerHandle> {
+    let (connections, accepted) = mpsc::unbounded_channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let work = move || {
+        let shared = Shared {
+            reader,
+            stats: server.status.add_worker(table::rows().count()),
+            config: server.config.watch(),
+            scratch: vec![0; READ_BYTES].into_boxed_slice(),
+            batch: Batch::default(),
+            reply: Reply::default(),
+        };
+        let worker = Worker { number, server, shared: Rc::new(RefCell::new(shared)) };
+        LocalSet::new().block_on(&runtime, take_connections(worker, accepted));
+    };
+    let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
+    Ok(WorkerHandle { connections, thread: Some(thread) })
+}
+
+/// Spawns a task for each connection that is dealt; returns when the handle is gone, which cuts the rest.
+async fn take_connections(worker: Worker, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
+    while let Some(accepted) = accepted.recv().await {
+        match accepted.register() {
+            Ok(socket) => drop(tokio::task::spawn_local(Connection::new(worker.clone(), socket).run())),
+            Err(error) => {
+                worker.server.status.clients.leave();
+                tracing::warn!(%error, "a connection could not be taken");
+            }
+        }
+    }
+}
+
+impl WorkerHandle {
+    /// Deals a connection to this worker.
+    pub(super) fn deal(&self, connection: Accepted) {
+        drop(self.connections.send(connection));
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        // Closing the channel ends the worker's loop; its connections are cut with its runtime.
+        self.connections = mpsc::unbounded_channel().0;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Shared {
+    /// What the checks before each request look at, as of now.
+    pub(super) fn gates(&mut self, server: &Server) -> Gates {
+        let refuse = !self.config.config().replica_serve_stale_data && !server.status.link.is_up();
+        Gates { loaded: server.status.is_loaded(), stale_refused: refuse }
+    }
+}

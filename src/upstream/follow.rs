@@ -1,0 +1,132 @@
+//! The steady loop: read, apply, acknowledge.
+
+use super::wire::Wire;
+use super::{Link, LinkError};
+use crate::clock::{self, UnixMs};
+use crate::dataset::Trash;
+use crate::limits::{APPLY_BATCH_COMMANDS_MAX, APPLY_BATCH_US_MAX};
+use crate::position::{Offset, Position};
+use crate::repl::apply::{self, Unapplied};
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+/// How often the master is told our offset.
+const ACK_INTERVAL: Duration = Duration::from_secs(1);
+/// Batches between two looks at the socket and the clock while there is a lot to apply.
+const BATCHES_PER_ROUND: usize = 64;
+/// Units between two looks at the clock inside a batch.
+const UNITS_PER_LOOK: usize = 8;
+const BATCH_TIME: Duration = Duration::from_micros(APPLY_BATCH_US_MAX);
+/// A link that has been applying this long after a full resync has got past the command that failed before it.
+const TRUSTED_AFTER: Duration = Duration::from_secs(60);
+
+/// What a batch left behind.
+struct Batch {
+    position: Position,
+    /// GETACK was in it.
+    ack: Option<Offset>,
+    commands: usize,
+    marked: usize,
+}
+
+impl Link {
+    /// Follows the stream until a fault.
+    pub(super) async fn follow(&mut self, wire: &mut Wire) -> Result<Infallible, LinkError> {
+        let mut tick = interval(ACK_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (began, mut last_byte) = (Instant::now(), Instant::now());
+        loop {
+            self.apply_pending(wire, &mut tick).await?;
+            tokio::select! {
+                biased;
+                read = wire.read_into(self.stream.buffer_mut()) => {
+                    let bytes = read?;
+                    last_byte = Instant::now();
+                    self.report.heard(bytes, self.stream.pending_bytes());
+                }
+                _ = tick.tick() => {
+                    if last_byte.elapsed() > wire.timeout() {
+                        return Err(LinkError::Silent);
+                    }
+                    if began.elapsed() > TRUSTED_AFTER {
+                        self.distrust.forget();
+                    }
+                    self.acknowledge(wire, None).await?;
+                }
+            }
+        }
+    }
+
+    /// Applies every whole unit that has arrived. A long backlog is interrupted now and then for acks and orders.
+    async fn apply_pending(&mut self, wire: &mut Wire, tick: &mut Interval) -> Result<(), LinkError> {
+        loop {
+            for _ in 0..BATCHES_PER_ROUND {
+                if !self.stream.parse(APPLY_BATCH_COMMANDS_MAX).map_err(LinkError::Stream)? {
+                    self.stream.compact();
+                    return Ok(());
+                }
+                let batch = self.apply_batch().map_err(LinkError::Unapplied)?;
+                self.stream.compact();
+                self.report.applied(&batch.position, batch.commands, batch.marked);
+                if batch.ack.is_some() {
+                    self.acknowledge(wire, batch.ack).await?;
+                }
+            }
+            tokio::select! {
+                biased;
+                _ = tick.tick() => self.acknowledge(wire, None).await?,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+
+    /// Applies units under one entry of the gate, until the batch is big or long enough.
+    fn apply_batch(&mut self) -> Result<Batch, Unapplied> {
+        let mut trash = Trash::default();
+        let stream = &mut self.stream;
+        let result = self.writer.apply(|data| {
+            let (began, now) = (clock::instant(), UnixMs::now());
+            let (mut commands, mut units, mut ack) = (0, 0, None);
+            while let Some(unit) = stream.unit() {
+                let before = data.position.offset;
+                ack = apply::unit(data, &unit, now, &mut trash)?.ack.or(ack);
+                let bytes = unit.bytes;
+                assert_eq!(data.position.offset, before.advanced(bytes), "the offset moves with the bytes");
+                commands += stream.applied();
+                units += 1;
+                let long = units % UNITS_PER_LOOK == 0 && clock::instant() - began > BATCH_TIME;
+                if commands >= APPLY_BATCH_COMMANDS_MAX || long {
+                    break;
+                }
+            }
+            Ok(Batch { position: data.position, ack, commands, marked: data.marked_keys() })
+        });
+        self.reaper.trash(trash);
+        result
+    }
+
+    /// Tells the master our offset: `at` for a GETACK, else the present one. Inside a transaction it does not move.
+    async fn acknowledge(&mut self, wire: &mut Wire, at: Option<Offset>) -> Result<(), LinkError> {
+        let offset = at.unwrap_or_else(|| self.writer.peek(|data| data.position.offset));
+        wire.send(&ack(offset)).await?;
+        self.report.acknowledged(offset);
+        Ok(())
+    }
+}
+
+/// `REPLCONF ACK offset` as it goes over the wire.
+pub(super) fn ack(offset: Offset) -> Vec<u8> {
+    let digits = offset.to_string();
+    format!("*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n${}\r\n{digits}\r\n", digits.len()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ack_is_spelled_as_replicas_spell_it() {
+        assert_eq!(ack(Offset(1124)), b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$4\r\n1124\r\n");
+    }
+}

@@ -1,0 +1,136 @@
+//! What the link tells the rest of the program, and in which words. Everything goes through here, so that phases,
+//! counters and flags move together.
+
+use super::LinkError;
+use crate::clock::UnixMs;
+use crate::config::Master;
+use crate::position::{Offset, Position};
+use crate::rdb::load::Progress;
+use crate::status::{LinkPhase, LinkStatus, Status};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The link's pen.
+pub struct Report {
+    status: Arc<Status>,
+    /// Why the next full resync will be one.
+    reason: &'static str,
+    /// A partial resync was asked for in this attempt.
+    asked_partial: bool,
+}
+
+impl Report {
+    /// Writes to `status`.
+    pub fn new(status: Arc<Status>) -> Self {
+        Self { status, reason: "first", asked_partial: false }
+    }
+
+    fn link(&self) -> &LinkStatus {
+        &self.status.link
+    }
+
+    fn phase(&self, phase: LinkPhase) {
+        self.link().set_phase(phase, UnixMs::now());
+    }
+
+    /// This master is followed from now on.
+    pub(super) fn following(&self, master: &Master) {
+        self.link().set_master(&master.address.host(), master.address.port());
+    }
+
+    pub(super) fn connecting(&self) {
+        self.phase(LinkPhase::Connecting);
+    }
+
+    /// The connection stands; `partial`: we shall ask to continue.
+    pub(super) fn handshaking(&mut self, partial: bool) {
+        self.asked_partial = partial;
+        self.phase(LinkPhase::Handshake);
+    }
+
+    /// An order ended the link.
+    pub(super) fn disconnected(&mut self) {
+        self.reason = "new-master";
+        self.phase(LinkPhase::Connect);
+    }
+
+    /// `+CONTINUE` came.
+    pub(super) fn partially_synced(&self, position: &Position) {
+        self.link().partial_syncs.count("ok");
+        self.connected(position);
+    }
+
+    /// `+FULLRESYNC` came.
+    pub(super) fn full_sync_begins(&self) {
+        if self.asked_partial {
+            self.link().partial_syncs.count("refused");
+        }
+        self.link().full_syncs.count(if self.asked_partial { "refused" } else { self.reason });
+        self.link().sync_begins(None, UnixMs::now());
+        self.phase(LinkPhase::Sync);
+    }
+
+    /// The snapshot's first line came.
+    pub(super) fn snapshot_begins(&self, total: Option<u64>) {
+        self.link().sync_total(total.unwrap_or(0));
+    }
+
+    /// Bytes of the snapshot came, and so far the loader has come.
+    pub(super) fn snapshot_bytes(&self, bytes: usize, progress: &Progress) {
+        self.link().read(bytes as u64, UnixMs::now());
+        self.link().sync_read(bytes as u64);
+        self.loading(progress);
+    }
+
+    /// So far the loader has come.
+    pub(super) fn loading(&self, progress: &Progress) {
+        self.link().sync_loaded(progress.bytes.load(Relaxed), progress.keys.load(Relaxed));
+    }
+
+    /// The new dataset is in place.
+    pub(super) fn fully_synced(&mut self, position: &Position, marked: usize) {
+        self.reason = "new-master";
+        self.status.set_marked_keys(marked);
+        self.status.set_diverged(None);
+        self.status.set_loaded();
+        self.connected(position);
+    }
+
+    fn connected(&self, position: &Position) {
+        self.link().set_received(position.offset);
+        self.link().set_applied(position.offset, 0);
+        self.phase(LinkPhase::Connected);
+        self.status.set_caught_up();
+    }
+
+    /// Bytes of the stream came; `pending` of all that came are not applied yet.
+    pub(super) fn heard(&self, bytes: usize, pending: usize) {
+        self.link().read(bytes as u64, UnixMs::now());
+        self.link().set_received(self.link().applied().advanced(pending as u64));
+    }
+
+    /// A batch was applied.
+    pub(super) fn applied(&self, position: &Position, commands: usize, marked: usize) {
+        self.link().set_applied(position.offset, commands as u64);
+        self.status.set_marked_keys(marked);
+    }
+
+    /// An ack went out.
+    pub(super) fn acknowledged(&self, offset: Offset) {
+        self.link().set_acked(offset);
+    }
+
+    /// A command could not be applied.
+    pub(super) fn unapplied(&mut self, command: &str, why: String) {
+        self.reason = "apply-error";
+        self.link().apply_errors.count(command.to_owned());
+        self.status.set_diverged(Some(why));
+    }
+
+    /// The link ended, or was never made.
+    pub(super) fn fault(&mut self, error: &LinkError) {
+        self.link().disconnects.count(error.cause());
+        self.phase(LinkPhase::Connect);
+        self.link().set_last_error(error.to_string());
+    }
+}

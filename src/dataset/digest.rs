@@ -3,9 +3,13 @@
 //! Two operations on 20 bytes: *add* xors the hash of the data in (order does not matter), *mix* adds and then hashes
 //! the digest itself (order matters).
 
+use super::packed::listpack::{Element, IntText};
+use super::stream::Stream;
 use super::value::{ValueKind, ValueRef};
+use super::zset::ZSet;
 use super::{Dataset, Dialect, EntryRef};
 use crate::clock::UnixMs;
+use crate::number::DoubleText;
 use sha1::{Digest as _, Sha1};
 use std::fmt;
 
@@ -93,12 +97,43 @@ fn type_number(kind: ValueKind) -> u32 {
     }
 }
 
-fn mix_value(digest: &mut Digest, value: ValueRef<'_>, _style: DigestStyle, _now: UnixMs) {
+fn mix_value(digest: &mut Digest, value: ValueRef<'_>, style: DigestStyle, now: UnixMs) {
     digest.mix(&type_number(value.kind()).to_be_bytes());
     match value {
         ValueRef::Str(bytes, _) => digest.mix(bytes),
+        ValueRef::List(list) => mix_all(digest, list.iter()),
+        ValueRef::Set(_) | ValueRef::Hash(_) => {
+            let _ = now;
+        }
+        ValueRef::ZSet(zset) => add_scores(digest, zset, style),
+        ValueRef::Stream(stream) => mix_stream(digest, stream),
         // What a module would add is not known: the digests of dataset and master differ.
-        ValueRef::Marked(_) | ValueRef::List(_) | ValueRef::Set(_) => {}
-        ValueRef::ZSet(_) | ValueRef::Hash(_) | ValueRef::Stream(_) => {}
+        ValueRef::Marked(_) => {}
+    }
+}
+
+fn mix_all<'a>(digest: &mut Digest, elements: impl Iterator<Item = Element<'a>>) {
+    let mut scratch = IntText::default();
+    elements.for_each(|element| digest.mix(element.text(&mut scratch)));
+}
+
+fn add_scores(digest: &mut Digest, zset: &ZSet, style: DigestStyle) {
+    let mut scratch = IntText::default();
+    for (member, score) in zset.iter() {
+        let text = match style {
+            DigestStyle::Redis7 => DoubleText::percent_17g(score),
+            DigestStyle::Redis8 | DigestStyle::Valkey => DoubleText::shortest(score),
+        };
+        let mut pair = Digest::default();
+        pair.mix(member.text(&mut scratch));
+        pair.mix(text.as_bytes());
+        digest.add(&pair.0);
+    }
+}
+
+fn mix_stream(digest: &mut Digest, stream: &Stream) {
+    for entry in stream.entries() {
+        digest.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+        mix_all(digest, entry.fields.flat_map(|(field, value)| [field, value]));
     }
 }

@@ -10,13 +10,11 @@ use super::{Family, Fault, LoadError, REDIS_VERSIONS, VALKEY_VERSION, load_value
 use crate::dataset::functions::Functions;
 use crate::dataset::{Dialect, EncodingLimits, Value, ValueRef};
 
-const FOOTER: usize = 10;
-
 /// The DUMP payload of a value with the version that masters of this dialect state; `None` for a value that is
-/// not kept. Types are the newest that hold the value, whatever the version, as in a snapshot.
+/// not kept.
 pub fn dump_payload(value: ValueRef<'_>, dialect: Dialect) -> Option<Vec<u8>> {
     let mut out = vec![0];
-    let byte = object::save(value, &mut out)?;
+    let byte = object::save(value, dialect, &mut out)?;
     out[0] = byte;
     put_footer(&mut out, dialect);
     Some(out)

@@ -8,15 +8,26 @@ pub mod stream;
 pub mod string;
 pub mod zset;
 
-use crate::dataset::ValueRef;
+use crate::dataset::{Dialect, ValueRef};
 
-/// Appends the body of a value; answers its type byte, or `None` for a value that is not kept.
-pub fn save(value: ValueRef<'_>, out: &mut Vec<u8>) -> Option<u8> {
+/// Appends the body of a value; answers its type byte, or `None` for a value that is not kept. The types are those
+/// of masters of this dialect; before Redis 7 there are no listpacks, so values are written one by one there.
+pub fn save(value: ValueRef<'_>, dialect: Dialect, out: &mut Vec<u8>) -> Option<u8> {
+    let old = dialect.is_before_redis_7();
     Some(match value {
         ValueRef::Str(bytes, _) => string::save(bytes, out),
-        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::ZSet(_) | ValueRef::Hash(_) | ValueRef::Stream(_) => {
-            return None;
-        }
+        ValueRef::ZSet(zset) if old => zset::save_one_by_one(zset, out),
+        ValueRef::ZSet(zset) => zset::save(zset, out),
+        ValueRef::Stream(stream) => stream::save_as(stream, stream_version(dialect), out),
+        ValueRef::List(_) | ValueRef::Set(_) | ValueRef::Hash(_) => return None,
         ValueRef::Marked(_) => return None,
     })
+}
+
+fn stream_version(dialect: Dialect) -> u8 {
+    match dialect {
+        Dialect::Redis(..=6, _) => stream::VERSION_1,
+        Dialect::Redis(7, 0..=1) => stream::VERSION_2,
+        _ => stream::VERSION_3,
+    }
 }

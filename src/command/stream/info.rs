@@ -271,3 +271,24 @@ fn lines(out: &mut Reply, lines: &[&str]) {
     out.array(lines.len());
     lines.iter().for_each(|line| out.simple(line));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn radix_tree_nodes_are_counted_as_real_servers_have_them() {
+        // Counts of XINFO STREAM on redis 7.0 with `stream-node-max-entries 1` and these ids added in order.
+        for (ids, nodes) in [
+            (&[][..], 1),
+            (&[(1, 1)][..], 2),
+            (&[(1, 1), (1, 2)], 4),
+            (&[(1, 1), (1, 2), (2, 0)], 8),
+            (&[(1, 1), (1 << 63, 0)], 5),
+            (&[(1, 1), (1, 256), (1, 257), (1, 65_536), (300, 7)], 14),
+        ] {
+            let keys = ids.iter().map(|&(ms, seq)| StreamId::new(ms, seq));
+            assert_eq!(radix_tree_nodes(keys), nodes, "{ids:?}");
+        }
+    }
+}

@@ -214,3 +214,59 @@ fn request<'k, 'd>(
     };
     Ok(Request { key, stream, after, last_only })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Bench;
+    use crate::dataset::Dialect;
+    use crate::resp::reply::Proto;
+
+    fn bench() -> Bench {
+        Bench::after(&["XADD x 1-1 f v", "XADD x 2-1 f w", "XADD x 3-1 f u", "XDEL x 3-1", "SET s v"])
+    }
+
+    const FIRST: &str = "*2 $3 1-1 *2 $1 f $1 v";
+    const SECOND: &str = "*2 $3 2-1 *2 $1 f $1 w";
+
+    #[test]
+    fn ranges_of_either_direction() {
+        let bench = bench();
+        for (line, reply) in [
+            ("XRANGE x - +", format!("*2 {FIRST} {SECOND}")),
+            ("XREVRANGE x + -", format!("*2 {SECOND} {FIRST}")),
+            ("XRANGE x (1-1 +", format!("*1 {SECOND}")),
+            ("XRANGE x 1 1", format!("*1 {FIRST}")),
+            ("XREVRANGE x 2 2 COUNT 5", format!("*1 {SECOND}")),
+            ("XRANGE x - + COUNT 0", "*-1".to_owned()),
+            ("XRANGE missing - + COUNT 0", "*0".to_owned()),
+            ("XLEN x", ":2".to_owned()),
+        ] {
+            assert_eq!(bench.ask(line), reply, "{line}");
+        }
+    }
+
+    #[test]
+    fn xread_is_a_map_in_resp3_and_null_without_news() {
+        let mut bench = bench();
+        assert_eq!(bench.ask("XREAD STREAMS x missing 1-1 0"), format!("*1 *2 $1 x *1 {SECOND}"));
+        assert_eq!(bench.ask("XREAD STREAMS x $"), "*-1");
+        bench.proto = Proto::Resp3;
+        assert_eq!(bench.ask("XREAD COUNT 1 STREAMS x x 0 1-1"), format!("%2 $1 x *1 {FIRST} $1 x *1 {SECOND}"));
+        assert_eq!(bench.ask("XREAD STREAMS x 2-1"), "_");
+    }
+
+    #[test]
+    fn the_last_entry_is_found_by_its_id_on_valkey_and_by_looking_on_redis() {
+        let mut bench = bench();
+        assert_eq!(bench.ask("XREAD COUNT 9 STREAMS x +"), format!("*1 *2 $1 x *1 {SECOND}"));
+        bench.data.limits.dialect = Dialect::Valkey(8, 1);
+        assert_eq!(bench.ask("XREAD COUNT 9 STREAMS x +"), "*-1");
+    }
+
+    #[test]
+    fn a_blocking_read_is_answered_if_there_is_something_and_refused_if_it_had_to_wait() {
+        let bench = bench();
+        assert_eq!(bench.ask("XREAD BLOCK 5 STREAMS x 1-1"), format!("*1 *2 $1 x *1 {SECOND}"));
+        assert_eq!(bench.ask("XREAD BLOCK 5 STREAMS x $"), "-ERR blocking reads are not served yet");
+    }
+}

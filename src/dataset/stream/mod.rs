@@ -280,3 +280,132 @@ fn marks(node: &Node, key: StreamId, to: Trim, length: u64) -> Vec<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn shown<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<(StreamId, Fields)> {
+        entries.map(|entry| (entry.id, entry.fields.map(|(n, v)| (n.to_vec(), v.to_vec())).collect())).collect()
+    }
+
+    fn words(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
+        let names = *random.choice(&["a b", "a b", "b", "1 2"]).unwrap();
+        names
+            .split(' ')
+            .flat_map(|name| [name.as_bytes().to_vec(), random.i32(-200..200).to_string().into_bytes()])
+            .collect()
+    }
+
+    /// What a stream does, in the simplest form.
+    #[derive(Default)]
+    struct Model {
+        entries: BTreeMap<StreamId, Fields>,
+        last_id: StreamId,
+        max_deleted_id: StreamId,
+        added: u64,
+    }
+
+    impl Model {
+        fn agrees(&self, stream: &Stream) {
+            assert!(shown(stream.entries()).into_iter().eq(self.entries.clone()));
+            let back = shown(stream.range_back(StreamId::MIN, StreamId::MAX));
+            assert!(back.into_iter().rev().eq(self.entries.clone()));
+            let expected = Counters {
+                length: self.entries.len() as u64,
+                last_id: self.last_id,
+                first_id: self.entries.keys().next().copied().unwrap_or_default(),
+                max_deleted_id: self.max_deleted_id,
+                entries_added: self.added,
+            };
+            assert_eq!(stream.counters(), expected);
+            let live: u64 = stream.nodes().map(|(_, node)| node.live()).sum();
+            assert_eq!(live, expected.length);
+            assert!(stream.nodes().all(|(_, node)| Node::parse(node.as_bytes()).as_ref() == Ok(node)));
+        }
+    }
+
+    #[test]
+    fn random_writes_agree_with_a_map_of_entries() {
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        let limits =
+            EncodingLimits { stream_node_bytes: 120, stream_node_entries: 6, ..EncodingLimits::default() };
+        let (mut stream, mut model) = (Stream::default(), Model::default());
+        for _ in 0..3000 {
+            let id = StreamId::new(random.u64(..=model.last_id.ms + 1), random.u64(..3));
+            match random.u8(..10) {
+                0..=5 => {
+                    let words = words(&mut random);
+                    let borrowed: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                    let id = if random.u8(..8) == 0 { id } else { StreamId::new(model.last_id.ms + 1, 0) };
+                    let added = stream.append(id, &borrowed, &limits);
+                    assert_eq!(added.is_ok(), id > model.last_id);
+                    if added.is_ok() {
+                        let pairs = words.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+                        model.entries.insert(id, pairs);
+                        (model.last_id, model.added) = (id, model.added + 1);
+                    }
+                }
+                6 | 7 => {
+                    let ids = [id, StreamId::new(random.u64(..=model.last_id.ms), 0), id];
+                    let mut gone = 0;
+                    for id in ids.iter().filter(|id| model.entries.remove(id).is_some()) {
+                        model.max_deleted_id = model.max_deleted_id.max(*id);
+                        gone += 1;
+                    }
+                    assert_eq!(stream.delete(&ids), gone);
+                }
+                8 => {
+                    let most = random.usize(..40);
+                    let gone = model.entries.len().saturating_sub(most);
+                    let kept = model.entries.keys().nth(gone).copied().unwrap_or(StreamId::MAX);
+                    model.entries = model.entries.split_off(&kept);
+                    assert_eq!(stream.trim(Trim::MaxLen(most as u64), false), gone as u64);
+                }
+                _ => {
+                    let least = StreamId::new(model.last_id.ms.saturating_sub(random.u64(..60)), random.u64(..2));
+                    let before = model.entries.len();
+                    model.entries = model.entries.split_off(&least);
+                    assert_eq!(stream.trim(Trim::MinId(least), false), (before - model.entries.len()) as u64);
+                }
+            }
+            model.agrees(&stream);
+            let (a, b) = (StreamId::new(random.u64(..=id.ms + 2), 0), id);
+            let within = model.entries.iter().filter(|(id, _)| (a..=b).contains(id));
+            assert!(shown(stream.range(a, b)).iter().map(|(id, fields)| (id, fields)).eq(within));
+            assert_eq!(stream.entry(id).is_some(), model.entries.contains_key(&id));
+        }
+    }
+
+    fn of(entries: u64) -> Stream {
+        let mut stream = Stream::default();
+        for ms in 1..=entries {
+            stream.append(StreamId::new(ms, 0), &[b"f", b"v"], &EncodingLimits::default()).unwrap();
+        }
+        stream
+    }
+
+    #[test]
+    fn approximate_trimming_takes_whole_nodes_only() {
+        let mut stream = of(250);
+        assert_eq!(stream.trim(Trim::MaxLen(160), true), 0);
+        assert_eq!(stream.trim(Trim::MaxLen(150), true), 100);
+        assert_eq!(stream.trim(Trim::MinId(StreamId::new(200, 0)), true), 0);
+        assert_eq!(stream.trim(Trim::MinId(StreamId::new(200, 1)), true), 100);
+        assert_eq!((stream.len(), stream.counters().first_id), (50, StreamId::new(201, 0)));
+    }
+
+    #[test]
+    fn a_node_of_deleted_entries_stays_if_the_limit_lies_in_it() {
+        let mut stream = of(3);
+        stream.delete(&[StreamId::new(3, 0)]);
+        assert_eq!(stream.trim(Trim::MinId(StreamId::new(3, 0)), false), 2);
+        assert_eq!((stream.nodes().len(), stream.len(), stream.top()), (1, 0, None));
+        assert_eq!(stream.trim(Trim::MinId(StreamId::new(3, 1)), false), 0);
+        assert_eq!(stream.nodes().len(), 0);
+    }
+}

@@ -298,3 +298,108 @@ impl Checker<'_> {
 
 const NAMES_END: &str = "stream node: end of the field names";
 const ENTRY_END: &str = "stream node: number of elements of an entry";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(node: &Node, key: StreamId) -> Vec<(StreamId, bool)> {
+        node.entries(key).map(|entry| (entry.id, entry.deleted)).collect()
+    }
+
+    fn fields(entry: Entry<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+        entry.fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+    }
+
+    #[test]
+    fn bytes_are_those_of_redis_8_0() {
+        // Node of `XADD x 7-1 f v`, `XADD x 7-2 f w`, `XDEL x 7-2`, taken from a snapshot of 8.0.6.
+        let theirs = b"\x28\0\0\0\x0f\0\x01\x01\x01\x01\x01\x01\x81f\x02\0\x01\
+            \x02\x01\0\x01\0\x01\x81v\x02\x04\x01\x03\x01\0\x01\x01\x01\x81w\x02\x04\x01\xff";
+        let key = StreamId::new(7, 1);
+        let mut node = Node::first(&[b"f", b"v"]);
+        node.append(key, StreamId::new(7, 2), &[b"f", b"w"]);
+        let flags_at = node.entries(key).next_back().unwrap().flags_at;
+        node.mark_deleted(&[flags_at]);
+        assert_eq!(node.as_bytes(), theirs);
+        assert_eq!(Node::parse(theirs).as_ref(), Ok(&node));
+        assert_eq!((node.live(), node.deleted()), (1, 1));
+    }
+
+    #[test]
+    fn entries_come_from_both_ends_with_own_or_shared_names() {
+        let key = StreamId::new(5, 9);
+        let mut node = Node::first(&[b"a", b"1", b"b", b""]);
+        node.append(key, StreamId::new(5, 10), &[b"a", b"x", b"b", b"y"]);
+        node.append(key, StreamId::new(6, 0), &[b"b", b"007", b"a", b"y"]);
+        node.append(key, StreamId::new(u64::MAX, u64::MAX), &[b"a", b"z"]);
+        let expected = [key, StreamId::new(5, 10), StreamId::new(6, 0), StreamId::MAX].map(|id| (id, false));
+        assert_eq!(ids(&node, key), expected);
+        let back: Vec<_> = node.entries(key).rev().map(|entry| (entry.id, entry.deleted)).collect();
+        assert!(back.iter().rev().eq(&expected));
+        assert_eq!(node.last_id(key), StreamId::MAX);
+        let (forward, back): (Vec<_>, Vec<_>) =
+            (node.entries(key).map(fields).collect(), node.entries(key).rev().map(fields).collect());
+        assert_eq!(forward[2], [(b"b".to_vec(), b"007".to_vec()), (b"a".to_vec(), b"y".to_vec())]);
+        assert!(forward.iter().eq(back.iter().rev()));
+        // From both ends by turns, each entry comes once.
+        let mut entries = node.entries(key);
+        let ends = [entries.next(), entries.next_back(), entries.next(), entries.next_back(), entries.next()];
+        assert_eq!(ends.map(|entry| entry.map(|entry| entry.flags_at)).iter().flatten().count(), 4);
+    }
+
+    /// A node of one entry 1-0 with one name, one element of it changed.
+    fn changed(index: usize, element: &[u8]) -> Listpack {
+        let mut pack = Node::first(&[b"f", b"v"]).0;
+        pack.replace(index, element);
+        pack
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_node() {
+        for (index, element, what) in [
+            (0, &b"2"[..], "flags"),
+            (0, b"0", "more entries"),
+            (0, b"-1", "number of entries"),
+            (1, b"x", "number of deleted"),
+            (1, b"9223372036854775807", "flags"),
+            (2, b"0", "end of the field names"),
+            (2, b"100", "too few field names"),
+            (2, b"9223372036854775807", "too few field names"),
+            (4, b"1", "end of the field names"),
+            (5, b"x", "flags"),
+            (5, b"200", "flags"),
+            (5, b"0", "number of fields"),
+            (6, b"x", "milliseconds"),
+            (7, b"x", "sequence"),
+            (9, b"5", "number of elements"),
+        ] {
+            let error = Node::parse(changed(index, element).as_bytes()).expect_err("refused");
+            assert!(error.what.contains(what), "{index} {element:?}: {error}");
+        }
+        assert!(Node::parse(Listpack::new().as_bytes()).is_err());
+        assert!(Node::parse(b"\x07\0\0\0\0\0").is_err());
+    }
+
+    #[test]
+    fn whatever_passes_as_a_node_can_be_read_and_changed() {
+        let key = StreamId::new(1, 0);
+        let mut good = Node::first(&[b"f", b"v"]);
+        good.append(key, StreamId::new(2, 0), &[b"f", b"300"]);
+        good.append(key, StreamId::new(3, 0), &[b"g", b"v", b"h", b"w"]);
+        for at in 0..good.as_bytes().len() {
+            for byte in 0..=255 {
+                let mut bytes = good.as_bytes().to_vec();
+                bytes[at] = byte;
+                let Ok(mut node) = Node::parse(&bytes) else { continue };
+                let entries = ids(&node, key);
+                assert_eq!(entries.len() as u64, node.live() + node.deleted());
+                assert!(node.entries(key).rev().map(|entry| entry.id).eq(entries.iter().rev().map(|e| e.0)));
+                node.append(key, StreamId::new(9, 0), &[b"f", b"v"]);
+                let marks: Vec<_> = node.entries(key).filter(|e| !e.deleted).map(|e| e.flags_at).collect();
+                node.mark_deleted(&marks);
+                assert!(Node::parse(node.as_bytes()).is_ok() && node.entries(key).all(|entry| entry.deleted));
+            }
+        }
+    }
+}

@@ -192,3 +192,120 @@ fn put_id(out: &mut Vec<u8>, id: StreamId) {
     put_length(out, id.ms);
     put_length(out, id.seq);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(ms: u64) -> StreamId {
+        StreamId::new(ms, 1)
+    }
+
+    /// Three entries, one deleted; two groups, two consumers, one pending entry.
+    fn sample() -> Stream {
+        let mut stream = Stream::default();
+        for ms in 1..=3 {
+            stream.append(id(ms), &[b"f", b"v"], &EncodingLimits::default()).unwrap();
+        }
+        stream.delete(&[id(2)]);
+        let mut group = Group::new(id(1), Some(1));
+        group.create_consumer(b"c", UnixMs(7), Some(UnixMs(6)));
+        group.create_consumer(b"12", UnixMs(5), None);
+        group.assign(id(1), b"c", UnixMs(4), 2);
+        stream.insert_group(b"g", group);
+        stream.insert_group(b"h", Group::new(id(9), None));
+        stream
+    }
+
+    fn loaded(type_byte: u8, bytes: &[u8]) -> Result<Stream, LoadError> {
+        match load(&mut Source::from_slice(bytes), type_byte, &EncodingLimits::default())? {
+            Some(Value::Stream(stream)) => Ok(*stream),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn saved(stream: &Stream, type_byte: u8) -> Vec<u8> {
+        let mut out = Vec::new();
+        assert_eq!(save_as(stream, type_byte, &mut out), type_byte);
+        out
+    }
+
+    #[test]
+    fn the_newest_version_holds_everything() {
+        let stream = sample();
+        assert_eq!(loaded(VERSION_3, &saved(&stream, VERSION_3)), Ok(stream));
+        assert_eq!(loaded(VERSION_3, &saved(&Stream::default(), VERSION_3)), Ok(Stream::default()));
+    }
+
+    #[test]
+    fn older_versions_say_less_and_the_rest_is_derived() {
+        let mut expected = sample();
+        for (consumer, seen) in [(&b"c"[..], 7), (b"12", 5)] {
+            let group = expected.group_mut(b"g").unwrap();
+            group.consumer_mut(consumer).unwrap().active = Some(UnixMs(seen));
+        }
+        assert_eq!(loaded(VERSION_2, &saved(&sample(), VERSION_2)).as_ref(), Ok(&expected));
+        // Without counters: two entries were ever added, nothing was deleted, the group stands on the first entry.
+        let counters = expected.counters();
+        expected.set_counters(Counters { max_deleted_id: StreamId::MIN, entries_added: 2, ..counters });
+        assert_eq!(loaded(VERSION_1, &saved(&sample(), VERSION_1)), Ok(expected));
+    }
+
+    #[test]
+    fn refusals_say_what_is_wrong() {
+        let whole = saved(&sample(), VERSION_3);
+        // Nodes: their number and the 16 bytes of a key in front, then the blob.
+        let blob = usize::from(whole[18]);
+        let mut twice = vec![2];
+        twice.extend_from_slice(&whole[1..19 + blob]);
+        twice.extend_from_slice(&whole[1..]);
+        let no_nodes = [&[0][..], &whole[19 + blob..]].concat();
+        let short_key = [&[1, 15][..], &whole[2..]].concat();
+        let mut bad_node = whole.clone();
+        bad_node[19 + 6] = 9;
+        for (bytes, what) in [
+            (twice, "same key"),
+            (no_nodes, "no node is there"),
+            (short_key, "not an id"),
+            (bad_node, "stream node"),
+            (whole[..whole.len() - 1].to_vec(), "too early"),
+        ] {
+            let error = loaded(VERSION_3, &bytes).expect_err(what).to_string();
+            assert!(error.contains(what), "{error}, not {what}");
+        }
+    }
+
+    /// A stream without entries, with these groups.
+    fn with_groups(groups: &[&[u8]]) -> Vec<u8> {
+        let head = [0; 9];
+        [&head[..], &[groups.len() as u8], &groups.concat()].concat()
+    }
+
+    #[test]
+    fn pending_entries_have_exactly_one_consumer() {
+        let pending = |n: u8| {
+            let entry = [&id(1).to_bytes()[..], &[0; 8], &[1]].concat();
+            [&[1, b'g', 0, 0, 0, n][..], &entry.repeat(usize::from(n))].concat()
+        };
+        let consumer =
+            |name: u8, n: u8| [&[1, name][..], &[0; 16], &[n], &id(1).to_bytes().repeat(usize::from(n))].concat();
+        let group = |pel: u8, consumers: &[Vec<u8>]| {
+            [&pending(pel)[..], &[consumers.len() as u8], &consumers.concat()].concat()
+        };
+        let one = group(1, &[consumer(b'c', 1)]);
+        assert_eq!(loaded(VERSION_3, &with_groups(&[&one])).map(|stream| stream.groups().len()), Ok(1));
+        for (groups, what) in [
+            (vec![&one, &one], "groups with the same name"),
+            (vec![&group(1, &[])], "without a consumer"),
+            (vec![&group(2, &[consumer(b'c', 1)])], "pending entries with the same id"),
+            (vec![&group(0, &[consumer(b'c', 1)])], "not the group's"),
+            (vec![&group(1, &[consumer(b'c', 2)])], "not the group's"),
+            (vec![&group(1, &[consumer(b'c', 1), consumer(b'd', 1)])], "has two consumers"),
+            (vec![&group(1, &[consumer(b'c', 1), consumer(b'c', 0)])], "consumers with the same name"),
+        ] {
+            let groups: Vec<&[u8]> = groups.into_iter().map(Vec::as_slice).collect();
+            let error = loaded(VERSION_3, &with_groups(&groups)).expect_err(what).to_string();
+            assert!(error.contains(what), "{error}, not {what}");
+        }
+    }
+}

@@ -235,3 +235,133 @@ impl<'a> Claim<'a> {
 fn number(args: &mut Args<'_>, refusal: &'static str) -> Result<i64, Refusal> {
     args.integer().map_err(|_| Refusal::text(refusal))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Bench;
+    use crate::dataset::Dialect;
+
+    const GROUP: [&str; 3] = ["XADD x 1-1 f v", "XADD x 2-1 f v", "XGROUP CREATE x g 0"];
+    const DELIVERED: &str = "XCLAIM x g c 0 1-1 TIME 900000000 RETRYCOUNT 1 FORCE JUSTID LASTID 1-1";
+
+    fn after(lines: &[&str]) -> Bench {
+        let mut bench = Bench::after(&GROUP);
+        for line in lines {
+            bench.apply(line).unwrap_or_else(|why| panic!("{line}: {why}"));
+        }
+        bench
+    }
+
+    #[test]
+    fn a_delivery_in_the_stream_creates_consumer_and_pending_entry_and_moves_the_group() {
+        let bench = after(&[DELIVERED]);
+        assert_eq!(bench.ask("XPENDING x g - + 9"), "*1 *4 $3 1-1 $1 c :100000000 :1");
+        assert_eq!(bench.ask("XINFO CONSUMERS x g"), "*1 *8 $4 name $1 c $7 pending :1 $4 idle :0 $8 inactive :0");
+        assert_eq!(
+            bench.ask("XINFO GROUPS x"),
+            "*1 *12 $4 name $1 g $9 consumers :1 $7 pending :1 $17 last-delivered-id $3 1-1 $12 entries-read $-1 \
+             $3 lag :1"
+        );
+    }
+
+    #[test]
+    fn a_claim_of_a_message_that_is_gone_removes_the_pending_entry_but_moves_it_for_redis_6_0() {
+        let claim = "XCLAIM x g d 0 1-1 TIME 900000000 RETRYCOUNT 2 FORCE JUSTID LASTID 1-1";
+        let mut bench = after(&[DELIVERED, "XDEL x 1-1"]);
+        bench.apply(claim).unwrap();
+        assert_eq!(bench.ask("XPENDING x g"), "*4 :0 $-1 $-1 *-1");
+        let mut bench = after(&[DELIVERED, "XDEL x 1-1"]);
+        bench.data.limits.dialect = Dialect::Redis(6, 0);
+        bench.apply(claim).unwrap();
+        assert_eq!(bench.ask("XPENDING x g"), "*4 :1 $3 1-1 $3 1-1 *1 *2 $1 d $1 1");
+        bench.apply("XCLAIM x g d 0 9-9 TIME 1 RETRYCOUNT 1 FORCE JUSTID LASTID 0-0").unwrap();
+        assert_eq!(bench.ask("XPENDING x g"), "*4 :1 $3 1-1 $3 1-1 *1 *2 $1 d $1 1");
+    }
+
+    #[test]
+    fn claims_as_clients_write_them() {
+        for (claim, expected) in [
+            ("XCLAIM x g d 0 1-1", ":0 :2"),
+            ("XCLAIM x g d 0 1-1 JUSTID", ":0 :1"),
+            ("XCLAIM x g d 0 1-1 IDLE 5000 RETRYCOUNT 3", ":5000 :3"),
+            ("XCLAIM x g d 0 1-1 TIME 999999000", ":1000 :2"),
+            ("XCLAIM x g d 0 1-1 TIME -1", ":0 :2"),
+            ("XCLAIM x g d 0 1-1 TIME 1000000005", ":0 :2"),
+        ] {
+            let bench = after(&[DELIVERED, claim]);
+            assert_eq!(bench.ask("XPENDING x g - + 9 d"), format!("*1 *4 $3 1-1 $1 d {expected}"), "{claim}");
+        }
+        let bench = after(&[DELIVERED, "XCLAIM x g d 100000001 1-1", "XCLAIM x g d 0 2-1"]);
+        assert_eq!(bench.ask("XPENDING x g"), "*4 :1 $3 1-1 $3 1-1 *1 *2 $1 c $1 1", "too fresh, and not pending");
+    }
+
+    #[test]
+    fn groups_start_where_they_are_told() {
+        let bench = after(&[
+            "XGROUP CREATE x h $ ENTRIESREAD 2",
+            "XGROUP CREATE new n $ MKSTREAM",
+            "XGROUP CREATE x i 1-1 ENTRIESREAD -1",
+            "XGROUP SETID x g 1",
+            "XGROUP SETID x i 2-1 ENTRIESREAD 2",
+            "XGROUP DESTROY x missing",
+        ]);
+        let group = |name: &str, last: &str, read: &str, lag: i64| {
+            format!(
+                "*12 $4 name $1 {name} $9 consumers :0 $7 pending :0 $17 last-delivered-id $3 {last} $12 \
+                 entries-read {read} $3 lag :{lag}"
+            )
+        };
+        let groups = [group("g", "1-0", "$-1", 2), group("h", "2-1", ":2", 0), group("i", "2-1", ":2", 0)];
+        assert_eq!(bench.ask("XINFO GROUPS x"), format!("*3 {}", groups.join(" ")));
+        assert_eq!(bench.ask("XINFO GROUPS new"), format!("*1 {}", group("n", "0-0", "$-1", 0)));
+        assert_eq!(after(&["XGROUP DESTROY x g"]).ask("XINFO GROUPS x"), "*0");
+    }
+
+    #[test]
+    fn a_deleted_consumer_drops_what_was_pending_for_it() {
+        let bench = after(&[
+            "XGROUP CREATECONSUMER x g d",
+            DELIVERED,
+            "XGROUP DELCONSUMER x g c",
+            "XGROUP DELCONSUMER x g unknown",
+        ]);
+        assert_eq!(bench.ask("XPENDING x g"), "*4 :0 $-1 $-1 *-1");
+        assert_eq!(
+            bench.ask("XINFO CONSUMERS x g"),
+            "*1 *8 $4 name $1 d $7 pending :0 $4 idle :0 $8 inactive :-1"
+        );
+        assert_eq!(after(&[DELIVERED, "XACK x g 1-1 9-9"]).ask("XPENDING x g"), "*4 :0 $-1 $-1 *-1");
+    }
+
+    #[test]
+    fn what_cannot_be_applied_changes_nothing() {
+        let mut bench = after(&[]);
+        for (line, why) in [
+            ("XGROUP CREATE x g 0", "BUSYGROUP"),
+            ("XGROUP CREATE missing g 0", "requires the key to exist"),
+            ("XGROUP CREATE x h bad", "Invalid stream ID"),
+            ("XGROUP CREATE x h 0 ENTRIESREAD -2", "must be positive or -1"),
+            ("XGROUP CREATE x h 0 WHAT", "syntax"),
+            ("XGROUP SETID x h 0", "NOGROUP No such consumer group 'h' for key name 'x'"),
+            ("XGROUP CREATECONSUMER x h c", "NOGROUP"),
+            ("XGROUP DELCONSUMER missing g c", "requires the key to exist"),
+            ("XCLAIM x h c 0 1-1", "NOGROUP No such key 'x' or consumer group 'h'"),
+            ("XCLAIM x g c soon 1-1", "Invalid min-idle-time"),
+            ("XCLAIM x g c 0 1-1 FORCE LASTID 9-9 WHAT", "Unrecognized XCLAIM option 'WHAT'"),
+            ("XCLAIM x g c 0 1-1 FORCE TIME x", "Invalid TIME"),
+            ("XACK x g 1-1 bad", "Invalid stream ID"),
+        ] {
+            let refusal = bench.apply(line).expect_err(line);
+            assert!(refusal.to_string().contains(why), "{line}: {refusal}");
+        }
+        assert_eq!(bench.ask("XINFO CONSUMERS x g"), "*0");
+        assert!(bench.ask("XINFO GROUPS x").contains("last-delivered-id $3 0-0"));
+    }
+
+    #[test]
+    fn what_no_master_sends_is_not_applied() {
+        let mut bench = after(&[]);
+        assert!(bench.apply("XREADGROUP GROUP g c STREAMS x >").is_err());
+        assert!(bench.apply("XAUTOCLAIM x g c 0 0").is_err());
+    }
+}

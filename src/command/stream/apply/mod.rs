@@ -165,3 +165,85 @@ pub(super) fn xsetid(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Re
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Bench;
+
+    fn check(writes: &[&str], expected: &[(&str, &str)]) {
+        let bench = Bench::after(writes);
+        for (line, reply) in expected {
+            assert_eq!(bench.ask(line), *reply, "{writes:?} then {line}");
+        }
+    }
+
+    #[test]
+    fn limit_beside_an_exact_threshold_is_not_obeyed() {
+        check(
+            &["XADD x 1-1 f v", "XADD x 2-1 f v", "XADD x MAXLEN = 2 LIMIT 1 3-1 f v"],
+            &[("XLEN x", ":2"), ("XRANGE x - + COUNT 1", "*1 *2 $3 2-1 *2 $1 f $1 v")],
+        );
+        check(
+            &["XADD x 1-1 f v", "XADD x 2-1 f v", "XADD x 3-1 f v", "XTRIM x MINID = 3-1 LIMIT 1"],
+            &[("XLEN x", ":1")],
+        );
+    }
+
+    #[test]
+    fn an_emptied_stream_stays_and_nomkstream_makes_none() {
+        check(
+            &["XADD x 1-1 f v", "XDEL x 1-1 9-9", "XADD y NOMKSTREAM 1-1 f v"],
+            &[
+                (
+                    "XINFO STREAM x",
+                    "*20 $6 length :0 $15 radix-tree-keys :0 $16 radix-tree-nodes :1 $17 last-generated-id $3 1-1 $20 max-deleted-entry-id $3 1-1 $13 entries-added :1 $23 recorded-first-entry-id $3 0-0 $6 groups :0 $11 first-entry $-1 $10 last-entry $-1",
+                ),
+                ("XINFO STREAM y", "-ERR no such key"),
+            ],
+        );
+    }
+
+    #[test]
+    fn xsetid_sets_what_it_is_given() {
+        check(
+            &["XADD x 1-1 f v", "XSETID x 5-5 ENTRIESADDED 10 MAXDELETEDID 4-4", "XSETID x 6-6"],
+            &[(
+                "XINFO STREAM x",
+                "*20 $6 length :1 $15 radix-tree-keys :1 $16 radix-tree-nodes :2 $17 last-generated-id $3 6-6 $20 max-deleted-entry-id $3 4-4 $13 entries-added :10 $23 recorded-first-entry-id $3 1-1 $6 groups :0 $11 first-entry *2 $3 1-1 *2 $1 f $1 v $10 last-entry *2 $3 1-1 *2 $1 f $1 v",
+            )],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_applied_changes_nothing() {
+        let mut bench = Bench::after(&["XADD x 5-1 f v", "XADD x 6-1 f v", "SET s v"]);
+        for (line, why) in [
+            ("XADD x 6-1 f v", "equal or smaller"),
+            ("XADD x * f v", "Invalid stream ID"),
+            ("XADD x 7-* f v", "Invalid stream ID"),
+            ("XADD y 0-0 f v", "greater than 0-0"),
+            ("XADD x 7-1 f v g", "wrong number"),
+            ("XADD x MAXLEN 1 MINID 1 7-1 f v", "not compatible"),
+            ("XADD x MAXLEN -1 7-1 f v", "must be >= 0"),
+            ("XADD x MAXLEN = 1 LIMIT -1 7-1 f v", "must be >= 0"),
+            ("XADD s 7-1 f v", "WRONGTYPE"),
+            ("XTRIM x LIMIT 1", "trimming strategy"),
+            ("XTRIM x MAXLEN = 1 more", "syntax"),
+            ("XDEL x 5-1 bad", "Invalid stream ID"),
+            ("XSETID x 6-0", "smaller than the target stream top"),
+            ("XSETID x 9-0 ENTRIESADDED 1", "smaller than the target stream length"),
+            ("XSETID x 9-0 MAXDELETEDID 9-1", "max_deleted_entry_id"),
+            ("XSETID missing 9-0", "no such key"),
+        ] {
+            let refusal = bench.apply(line).expect_err(line);
+            assert!(refusal.to_string().contains(why), "{line}: {refusal}");
+        }
+        assert_eq!(bench.ask("XLEN x"), ":2");
+        assert_eq!(bench.ask("XLEN y"), ":0");
+    }
+
+    #[test]
+    fn writes_to_missing_streams_do_nothing_as_on_the_servers() {
+        check(&["XTRIM x MAXLEN 1", "XDEL x 1-1", "XACK x g 1-1"], &[("XINFO STREAM x", "-ERR no such key")]);
+    }
+}

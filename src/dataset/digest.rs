@@ -3,7 +3,9 @@
 //! Two operations on 20 bytes: *add* xors the hash of the data in (order does not matter), *mix* adds and then hashes
 //! the digest itself (order matters).
 
+use super::hash::Hash;
 use super::packed::listpack::{Element, IntText};
+use super::set::Set;
 use super::stream::Stream;
 use super::value::{ValueKind, ValueRef};
 use super::zset::ZSet;
@@ -102,9 +104,8 @@ fn mix_value(digest: &mut Digest, value: ValueRef<'_>, style: DigestStyle, now: 
     match value {
         ValueRef::Str(bytes, _) => digest.mix(bytes),
         ValueRef::List(list) => mix_all(digest, list.iter()),
-        ValueRef::Set(_) | ValueRef::Hash(_) => {
-            let _ = now;
-        }
+        ValueRef::Set(set) => add_members(digest, set),
+        ValueRef::Hash(hash) => add_fields(digest, hash, style, now),
         ValueRef::ZSet(zset) => add_scores(digest, zset, style),
         ValueRef::Stream(stream) => mix_stream(digest, stream),
         // What a module would add is not known: the digests of dataset and master differ.
@@ -115,6 +116,27 @@ fn mix_value(digest: &mut Digest, value: ValueRef<'_>, style: DigestStyle, now: 
 fn mix_all<'a>(digest: &mut Digest, elements: impl Iterator<Item = Element<'a>>) {
     let mut scratch = IntText::default();
     elements.for_each(|element| digest.mix(element.text(&mut scratch)));
+}
+
+fn add_members(digest: &mut Digest, set: &Set) {
+    let mut scratch = IntText::default();
+    set.iter().for_each(|member| digest.add(member.text(&mut scratch)));
+}
+
+fn add_fields(digest: &mut Digest, hash: &Hash, style: DigestStyle, now: UnixMs) {
+    let mut scratch = IntText::default();
+    for entry in hash.iter() {
+        if style == DigestStyle::Valkey && entry.is_expired(now) {
+            continue;
+        }
+        let mut pair = Digest::default();
+        pair.mix(entry.field.text(&mut scratch));
+        pair.mix(entry.value.text(&mut scratch));
+        if style == DigestStyle::Redis8 && entry.expiry.is_some() {
+            pair.add(b"!!hexpire!!");
+        }
+        digest.add(&pair.0);
+    }
 }
 
 fn add_scores(digest: &mut Digest, zset: &ZSet, style: DigestStyle) {

@@ -53,9 +53,14 @@ impl<P: Payload> Members<P> {
 
     /// The payload of a key.
     pub fn get(&self, key: &[u8]) -> Option<P::Item<'_>> {
+        self.entry(key).map(|(_, item)| item)
+    }
+
+    /// A key as the table has it, and its payload.
+    pub fn entry(&self, key: &[u8]) -> Option<(&[u8], P::Item<'_>)> {
         let hash = hash(key);
         let page = &self.pages[self.address(hash)];
-        page.find(hash, key).map(|slot| page.entry::<P>(slot).1)
+        page.find(hash, key).map(|slot| page.entry::<P>(slot))
     }
 
     /// Is the key there?
@@ -233,8 +238,8 @@ fn next_cursor(cursor: u64, depth: u32) -> u64 {
     (cursor | above).reverse_bits().wrapping_add(1).reverse_bits()
 }
 
-/// A number below `bound` from 64 random bits.
-fn below(random: u64, bound: usize) -> usize {
+/// A number below `bound` from 64 random bits; 0 if the bound is 0.
+pub(super) fn below(random: u64, bound: usize) -> usize {
     let scaled = (u128::from(random) * bound as u128) >> 64;
     usize::try_from(scaled).expect("is below a bound that is a usize")
 }

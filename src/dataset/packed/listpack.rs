@@ -110,12 +110,17 @@ impl Listpack {
     /// Index of the first element equal to `text`, looking at elements 0, `step`, 2*`step` and so on only (the
     /// fields of a hash: 2).
     pub fn find(&self, text: &[u8], step: usize) -> Option<usize> {
+        self.seek(text, step).map(|(index, _)| index)
+    }
+
+    /// As `find`; also answers the elements from the one found on.
+    pub fn seek(&self, text: &[u8], step: usize) -> Option<(usize, Iter<'_>)> {
         let integer = parse_integer(text);
         let (mut rest, mut index) = (self.body(), 0);
         loop {
             let head = Head::read(rest)?;
             if head.is(rest, text, integer) {
-                return Some(index);
+                return Some((index, Iter { rest }));
             }
             rest = head.after(rest)?;
             for _ in 1..step {

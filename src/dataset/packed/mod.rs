@@ -7,6 +7,7 @@
 mod element;
 pub mod intset;
 pub mod listpack;
+pub mod unique;
 
 use std::fmt;
 

@@ -3,6 +3,7 @@
 //! Comes in: values built by `rdb::load` or changed by apply functions. Goes out: `&Dataset` for read rows. It
 //! knows no protocol, no sockets and no clock; whoever asks about expiry brings `now`.
 
+pub mod bits;
 pub mod digest;
 pub mod entry;
 pub mod expiry;

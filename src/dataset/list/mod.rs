@@ -123,13 +123,10 @@ impl List {
     }
 
     /// Adds elements at an end, one after the other.
-    pub fn push<'a>(
-        &mut self,
-        end: End,
-        texts: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
-        limits: &EncodingLimits,
-    ) {
-        self.make_room(texts.clone().map(<[u8]>::len).sum(), texts.len(), limits);
+    pub fn push<'a>(&mut self, end: End, texts: impl Iterator<Item = &'a [u8]> + Clone, limits: &EncodingLimits) {
+        let (bytes, count) =
+            texts.clone().fold((0, 0), |(bytes, count), text: &[u8]| (bytes + text.len(), count + 1));
+        self.make_room(bytes, count, limits);
         let fill = Fill::new(limits.list_size);
         for text in texts {
             match (&mut self.0, end) {

@@ -18,10 +18,11 @@ pub fn save(value: ValueRef<'_>, dialect: Dialect, out: &mut Vec<u8>) -> Option<
         ValueRef::Str(bytes, _) => string::save(bytes, out),
         ValueRef::ZSet(zset) if old => zset::save_one_by_one(zset, out),
         ValueRef::ZSet(zset) => zset::save(zset, out),
+        ValueRef::List(list) if old => list::save_one_by_one(list, out),
+        ValueRef::List(list) => list::save(list, out),
         ValueRef::Set(set) => set::save(set, out),
         ValueRef::Hash(hash) => hash::save(hash, dialect, out),
         ValueRef::Stream(stream) => stream::save_as(stream, stream_version(dialect), out),
-        ValueRef::List(_) => return None,
         ValueRef::Marked(_) => return None,
     })
 }

@@ -9,7 +9,6 @@ use super::dispatch::{Execution, Stop};
 use super::socket::Socket;
 use super::worker::{REPLY_BYTES_KEPT, Shared, Worker};
 use crate::clock::UnixMs;
-use crate::command::clients::Client;
 use crate::command::context::ReadCx;
 use crate::command::row::Run;
 use crate::command::session::{After, Session};
@@ -20,17 +19,15 @@ use crate::resp::reply::Reply;
 use crate::resp::request::{Parser, RequestError, RequestLimits};
 use std::future::poll_fn;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::ReadBuf;
 
-/// How often a quiet connection looks whether `timeout` has passed.
-const IDLE_LOOK: Duration = Duration::from_secs(1);
-
 /// One client connection.
 pub(super) struct Connection {
-    worker: Worker,
+    worker: Rc<Worker>,
     socket: Socket,
     session: Session,
     parser: Parser,
@@ -57,7 +54,7 @@ enum Step {
 
 impl Connection {
     /// A connection that was just admitted.
-    pub(super) fn new(worker: Worker, socket: Socket) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, socket: Socket) -> Self {
         let config = worker.server.config.get();
         let path = config.unixsocket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let endpoint = socket.endpoint(&path, worker.number);
@@ -80,13 +77,7 @@ impl Connection {
 
     async fn serve(&mut self) {
         loop {
-            let worker = self.worker.clone();
-            let client = Arc::clone(self.session.client());
-            let step = tokio::select! {
-                biased;
-                step = poll_fn(|cx| self.poll_step(cx)) => step,
-                () = idle(&worker, &client) => return,
-            };
+            let step = poll_fn(|cx| self.poll_step(cx)).await;
             let Ok(mut step) = step else { return };
             while !matches!(step, Step::Read) {
                 if self.flush().await.is_err() {
@@ -110,7 +101,7 @@ impl Connection {
 
     /// One step: read once, execute everything complete, write once.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
-        let worker = self.worker.clone();
+        let worker = Rc::clone(&self.worker);
         let mut shared = worker.shared.borrow_mut();
         let mut scratch = std::mem::take(&mut shared.scratch);
         let mut buf = ReadBuf::new(&mut scratch);
@@ -137,7 +128,7 @@ impl Connection {
 
     /// Executes what waits in `input`.
     fn execute_input(&mut self) -> Step {
-        let worker = self.worker.clone();
+        let worker = Rc::clone(&self.worker);
         let mut shared = worker.shared.borrow_mut();
         self.execute_own(&mut shared)
     }
@@ -194,12 +185,12 @@ impl Connection {
 
     /// Executes the batch under one entry of the gate and sends the replies.
     fn run_batch(&mut self, shared: &mut Shared, bytes: &[u8]) -> Stop {
-        let server = Arc::clone(&self.worker.server);
-        let gates = shared.gates(&server);
+        let worker = Rc::clone(&self.worker);
+        let gates = shared.gates(&worker.server);
         let slow_us = shared.config.config().slowlog_log_slower_than_us;
         let Shared { reader, stats, batch, reply, .. } = shared;
         reply.proto = self.session.proto();
-        let execution = Execution { server: &server, stats, gates, slow_us };
+        let execution = Execution { server: &worker.server, stats, gates, slow_us };
         let session = &mut self.session;
         let stop = reader.read(|data| {
             reply.doubles = data.limits.dialect.into();
@@ -277,7 +268,7 @@ impl Connection {
     }
 
     fn walk_slice(&mut self, cursor: u64, body: &mut Reply) -> Result<Slice, (Refusal, usize)> {
-        let worker = self.worker.clone();
+        let worker = Rc::clone(&self.worker);
         let mut shared = worker.shared.borrow_mut();
         let Shared { reader, stats, batch, .. } = &mut *shared;
         let limits = &RequestLimits::CLIENT;
@@ -305,15 +296,4 @@ struct Slice {
     cursor: u64,
     found: usize,
     used: usize,
-}
-
-/// Returns when the client has been silent for `timeout`; never if there is none.
-async fn idle(worker: &Worker, client: &Client) {
-    loop {
-        tokio::time::sleep(IDLE_LOOK).await;
-        let limit_s = worker.server.config.get().timeout_s;
-        if limit_s > 0 && (UnixMs::now().0 - client.last_io().0) / 1000 >= limit_s as i64 {
-            return;
-        }
-    }
 }

@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::connection::Connection;
 use super::dispatch::Gates;
 use super::socket::Accepted;
+use crate::clock::UnixMs;
 use crate::command::session::Server;
 use crate::command::table;
 use crate::config::Watch;
@@ -14,13 +15,18 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
+use tokio::time::interval;
 
 /// Room that one read of a socket is offered; shared by all connections of a worker.
 pub(super) const READ_BYTES: usize = 64 * 1024;
 /// A reply buffer bigger than this is given back after use.
 pub(super) const REPLY_BYTES_KEPT: usize = 256 * 1024;
+
+/// How often idle connections are looked for.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 /// What the connections of one worker share. Borrowed only inside one poll, never across an await.
 pub(super) struct Shared {
@@ -32,12 +38,11 @@ pub(super) struct Shared {
     pub(super) reply: Reply,
 }
 
-/// A worker as its connections see it.
-#[derive(Clone)]
+/// A worker as its connections see it, one `Rc` each: a count that threads share would be written by every request.
 pub(super) struct Worker {
     pub(super) number: usize,
     pub(super) server: Arc<Server>,
-    pub(super) shared: Rc<RefCell<Shared>>,
+    pub(super) shared: RefCell<Shared>,
 }
 
 /// A running worker: takes connections, and ends when its handle is dropped.
@@ -59,21 +64,47 @@ pub fn start_worker(number: usize, reader: Reader, server: Arc<Server>) -> io::R
             batch: Batch::default(),
             reply: Reply::default(),
         };
-        let worker = Worker { number, server, shared: Rc::new(RefCell::new(shared)) };
+        let worker = Rc::new(Worker { number, server, shared: RefCell::new(shared) });
         LocalSet::new().block_on(&runtime, take_connections(worker, accepted));
     };
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
     Ok(WorkerHandle { connections, thread: Some(thread) })
 }
 
-/// Spawns a task for each connection that is dealt; returns when the handle is gone, which cuts the rest.
-async fn take_connections(worker: Worker, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
-    while let Some(accepted) = accepted.recv().await {
-        match accepted.register() {
-            Ok(socket) => drop(tokio::task::spawn_local(Connection::new(worker.clone(), socket).run())),
-            Err(error) => {
+/// Spawns a task for each connection that is dealt, and cuts the ones that are idle for too long; returns when the
+/// handle is gone, which cuts the rest.
+async fn take_connections(worker: Rc<Worker>, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
+    let mut look = interval(IDLE_LOOK);
+    loop {
+        let accepted = tokio::select! {
+            accepted = accepted.recv() => accepted,
+            _ = look.tick() => {
+                worker.cut_idle(UnixMs::now());
+                continue;
+            }
+        };
+        match accepted.map(Accepted::register) {
+            None => return,
+            Some(Ok(socket)) => drop(tokio::task::spawn_local(Connection::new(Rc::clone(&worker), socket).run())),
+            Some(Err(error)) => {
                 worker.server.status.clients.leave();
                 tracing::warn!(%error, "a connection could not be taken");
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Cuts this worker's clients that have been silent for `timeout`.
+    fn cut_idle(&self, now: UnixMs) {
+        let limit_s = self.server.config.get().timeout_s;
+        if limit_s == 0 {
+            return;
+        }
+        let limit_ms = i64::try_from(limit_s.saturating_mul(1000)).unwrap_or(i64::MAX);
+        for client in self.server.clients.all() {
+            if client.endpoint.worker == self.number && now.0 - client.last_io().0 > limit_ms {
+                client.kill();
             }
         }
     }

@@ -30,6 +30,7 @@ pub use value::{Marked, StrForm, Value, ValueKind, ValueMut, ValueRef};
 use crate::config::Encodings;
 use crate::position::{DbIndex, Position};
 use functions::Functions;
+use packed::listpack::BackLengths;
 
 /// Sizes up to which compact encodings are kept, the settings `*-max-listpack-*` and their kin. Defaults are
 /// the servers' (protocol: redis 6.0 to valkey 9.1 agree).
@@ -137,6 +138,15 @@ impl Dialect {
     /// Doubles are printed with Grisu2 digits (Redis 7.2+, Valkey), not `%.17g`.
     pub fn prints_shortest_doubles(self) -> bool {
         self.has_set_listpacks()
+    }
+
+    /// How its listpacks store back lengths.
+    pub fn back_lengths(self) -> BackLengths {
+        if matches!(self, Self::Valkey(major, minor) if (major, minor) >= (9, 1)) {
+            BackLengths::Valkey91
+        } else {
+            BackLengths::Redis
+        }
     }
 
     /// A Valkey server.

@@ -2,6 +2,8 @@
 
 use super::LoadError;
 use super::source::Source;
+use crate::dataset::Dialect;
+use crate::dataset::packed::listpack::Listpack;
 use crate::number::{parse_float, parse_integer};
 
 /// Elements for which room is made before they have been read; counts in a snapshot are not trusted.
@@ -130,6 +132,11 @@ pub fn put_string(out: &mut Vec<u8>, text: &[u8]) {
 pub fn put_plain(out: &mut Vec<u8>, bytes: &[u8]) {
     put_length(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
+}
+
+/// Writes a listpack as a blob in the form that servers of this dialect read.
+pub fn put_listpack(out: &mut Vec<u8>, pack: &Listpack, dialect: Dialect) {
+    put_plain(out, &pack.in_form(dialect.back_lengths()));
 }
 
 #[cfg(test)]

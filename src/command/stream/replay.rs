@@ -8,7 +8,7 @@ use crate::clock::UnixMs;
 use crate::command::testing::Bench;
 use crate::dataset::stream::Stream;
 use crate::dataset::{Dialect, EncodingLimits, Value, ValueRef};
-use crate::rdb::object::stream::{load, save_as};
+use crate::rdb::object::stream::{load, save};
 use crate::rdb::source::Source;
 use std::path::Path;
 
@@ -64,7 +64,7 @@ fn compare(bench: &Bench, dump: &[u8], at: &str) {
         panic!("{at}: DUMP is refused");
     };
     let mut written = Vec::new();
-    assert_eq!(save_as(&theirs, *type_byte, &mut written), *type_byte);
+    assert_eq!(save(&theirs, bench.data.limits.dialect, &mut written), *type_byte, "{at}");
     assert_eq!(written, body, "{at}: DUMP does not come back as it was");
     let entry = bench.data.db(bench.db).and_then(|db| db.get(b"x")).expect("x is there");
     let ValueRef::Stream(ours) = entry.value() else { panic!("{at}: no stream") };

@@ -117,6 +117,11 @@ impl Head {
         }
     }
 
+    /// Bytes of encoding and data.
+    pub(super) fn size(&self) -> usize {
+        self.header + self.data
+    }
+
     /// What follows the element, its back length included.
     #[inline]
     pub(super) fn after<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
@@ -164,6 +169,26 @@ fn back_bytes(size: usize, back: &[u8]) -> usize {
         _ => return 5,
     };
     short + usize::from(matches!(size, 16_383 | 2_097_151 | 268_435_455) && back.first() == Some(&0))
+}
+
+/// Which of two forms back lengths have at three odd sizes. Each server refuses blobs in the other's form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackLengths {
+    /// Redis, and Valkey before 9.1: one byte longer than needed.
+    Redis,
+    /// Valkey 9.1.
+    Valkey91,
+}
+
+/// The back length of an element of `size` bytes: the bytes, and how many of them count.
+pub(super) fn back_length(size: usize, form: BackLengths) -> ([u8; 5], usize) {
+    let bytes = back_bytes(size, if form == BackLengths::Redis { &[0] } else { &[0x7f] });
+    let mut back = [0; 5];
+    for (i, byte) in back[..bytes].iter_mut().rev().enumerate() {
+        *byte = (size >> (7 * i) & 0x7f) as u8 | 0x80;
+    }
+    back[0] &= 0x7f;
+    (back, bytes)
 }
 
 /// Reads a back length from its end: the size that it tells and its own number of bytes.
@@ -223,12 +248,8 @@ impl<'a> Encoded<'a> {
         let mut encoded = Self { head: [0; 9], head_bytes: head.len(), data, back: [0; 5], back_bytes: 0 };
         encoded.head[..head.len()].copy_from_slice(head);
         let size = head.len() + data.len();
-        // The form of Redis and older Valkeys, at the three odd sizes too: 9.1 reads it as well (protocol 4.3).
-        encoded.back_bytes = back_bytes(size, &[0]);
-        for (i, byte) in encoded.back[..encoded.back_bytes].iter_mut().rev().enumerate() {
-            *byte = (size >> (7 * i) & 0x7f) as u8 | 0x80;
-        }
-        encoded.back[0] &= 0x7f;
+        // Also where the master is a Valkey 9.1: `Listpack::in_form` changes it on the way out.
+        (encoded.back, encoded.back_bytes) = back_length(size, BackLengths::Redis);
         encoded
     }
 

@@ -7,10 +7,10 @@ use super::Corrupt;
 use super::element::{Encoded, Head, before_last};
 use crate::number::parse_integer;
 
-pub use super::element::{Element, IntText};
+pub use super::element::{BackLengths, Element, IntText};
 
-const HEADER: usize = 6;
-const END: u8 = 0xff;
+const HEADER: usize = Listpack::HEADER;
+const END: u8 = Listpack::END;
 const COUNT_UNKNOWN: u16 = u16::MAX;
 
 /// A valid listpack.
@@ -24,6 +24,9 @@ impl Default for Listpack {
 }
 
 impl Listpack {
+    pub(super) const HEADER: usize = 6;
+    pub(super) const END: u8 = 0xff;
+
     /// No elements: 7 bytes.
     pub fn new() -> Self {
         Self(vec![7, 0, 0, 0, 0, 0, END])
@@ -263,7 +266,7 @@ impl Listpack {
         self.0.len().saturating_sub(1)
     }
 
-    fn body(&self) -> &[u8] {
+    pub(super) fn body(&self) -> &[u8] {
         self.0.get(HEADER..self.end()).unwrap_or_default()
     }
 }

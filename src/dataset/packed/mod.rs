@@ -5,6 +5,7 @@
 //! none of the readers can panic.
 
 mod element;
+mod form;
 pub mod intset;
 pub mod listpack;
 pub mod unique;

@@ -22,15 +22,7 @@ pub fn save(value: ValueRef<'_>, dialect: Dialect, out: &mut Vec<u8>) -> Option<
         ValueRef::List(list) => list::save(list, out),
         ValueRef::Set(set) => set::save(set, out),
         ValueRef::Hash(hash) => hash::save(hash, dialect, out),
-        ValueRef::Stream(stream) => stream::save_as(stream, stream_version(dialect), out),
+        ValueRef::Stream(stream) => stream::save(stream, dialect, out),
         ValueRef::Marked(_) => return None,
     })
-}
-
-fn stream_version(dialect: Dialect) -> u8 {
-    match dialect {
-        Dialect::Redis(..=6, _) => stream::VERSION_1,
-        Dialect::Redis(7, 0..=1) => stream::VERSION_2,
-        _ => stream::VERSION_3,
-    }
 }

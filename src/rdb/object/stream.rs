@@ -3,20 +3,19 @@
 //! Nodes are checked once and kept as they are. What a version does not say is derived as redis 7.0 does it.
 
 use crate::clock::UnixMs;
-use crate::dataset::EncodingLimits;
-use crate::dataset::Value;
 use crate::dataset::stream::{Counters, Group, Node, Stream, StreamId};
+use crate::dataset::{Dialect, EncodingLimits, Value};
 use crate::rdb::LoadError;
-use crate::rdb::primitive::{length, put_length, put_plain, put_string, string};
+use crate::rdb::primitive::{length, put_length, put_listpack, put_plain, put_string, string};
 use crate::rdb::source::Source;
 use std::collections::BTreeMap;
 
 /// Redis 5 and 6: neither first id nor counters.
-pub const VERSION_1: u8 = 15;
+const VERSION_1: u8 = 15;
 /// Redis 7.0: with counters, without the time a consumer was last given something.
-pub const VERSION_2: u8 = 19;
+const VERSION_2: u8 = 19;
 /// Redis 7.2 and later, Valkey: everything.
-pub const VERSION_3: u8 = 21;
+const VERSION_3: u8 = 21;
 
 /// Entries read as the wire has it where nobody knows.
 const ENTRIES_READ_UNKNOWN: u64 = u64::MAX;
@@ -135,17 +134,14 @@ fn load_consumer(
     Ok(())
 }
 
-/// Writes a stream in the newest version; answers its type byte.
-pub fn save(stream: &Stream, out: &mut Vec<u8>) -> u8 {
-    save_as(stream, VERSION_3, out)
-}
-
-/// Writes a stream as `type_byte`, one of the three versions; what an older one cannot hold is left out.
-pub fn save_as(stream: &Stream, type_byte: u8, out: &mut Vec<u8>) -> u8 {
+/// Writes a stream in the version of this dialect's servers; answers its type byte. What an older version cannot hold
+/// is left out.
+pub fn save(stream: &Stream, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
+    let type_byte = version(dialect);
     put_length(out, stream.nodes().len() as u64);
     for (key, node) in stream.nodes() {
         put_plain(out, &key.to_bytes());
-        put_plain(out, node.as_bytes());
+        put_listpack(out, node.pack(), dialect);
     }
     let counters = stream.counters();
     put_length(out, counters.length);
@@ -165,6 +161,14 @@ pub fn save_as(stream: &Stream, type_byte: u8, out: &mut Vec<u8>) -> u8 {
         save_consumers(group, type_byte, out);
     }
     type_byte
+}
+
+fn version(dialect: Dialect) -> u8 {
+    match dialect {
+        Dialect::Redis(..=6, _) => VERSION_1,
+        Dialect::Redis(7, 0..=1) => VERSION_2,
+        _ => VERSION_3,
+    }
 }
 
 fn save_consumers(group: &Group, type_byte: u8, out: &mut Vec<u8>) {
@@ -225,8 +229,13 @@ mod tests {
     }
 
     fn saved(stream: &Stream, type_byte: u8) -> Vec<u8> {
+        let dialect = match type_byte {
+            VERSION_1 => Dialect::Redis(6, 0),
+            VERSION_2 => Dialect::Redis(7, 0),
+            _ => Dialect::Redis(8, 0),
+        };
         let mut out = Vec::new();
-        assert_eq!(save_as(stream, type_byte, &mut out), type_byte);
+        assert_eq!(save(stream, dialect, &mut out), type_byte);
         out
     }
 
@@ -249,6 +258,22 @@ mod tests {
         let counters = expected.counters();
         expected.set_counters(Counters { max_deleted_id: StreamId::MIN, entries_added: 2, ..counters });
         assert_eq!(loaded(VERSION_1, &saved(&sample(), VERSION_1)), Ok(expected));
+    }
+
+    #[test]
+    fn a_node_is_written_as_its_reader_wants_it() {
+        // 16378 bytes make an element of 16383, whose back length valkey 9.1 shortens.
+        let mut stream = Stream::default();
+        stream.append(id(1), &[b"f", &[b'w'; 16_378]], &EncodingLimits::default()).unwrap();
+        let of = |dialect| {
+            let mut out = Vec::new();
+            assert_eq!(save(&stream, dialect, &mut out), VERSION_3);
+            out
+        };
+        let (long, short) = (of(Dialect::Valkey(8, 1)), of(Dialect::Valkey(9, 1)));
+        assert_eq!(long.len(), short.len() + 1);
+        assert_eq!(loaded(VERSION_3, &long).map(|stream| stream.len()), Ok(1));
+        assert_eq!(loaded(VERSION_3, &short).map(|stream| stream.len()), Ok(1));
     }
 
     #[test]

@@ -196,7 +196,9 @@ mod tests {
             &[
                 (
                     "XINFO STREAM x",
-                    "*20 $6 length :0 $15 radix-tree-keys :0 $16 radix-tree-nodes :1 $17 last-generated-id $3 1-1 $20 max-deleted-entry-id $3 1-1 $13 entries-added :1 $23 recorded-first-entry-id $3 0-0 $6 groups :0 $11 first-entry $-1 $10 last-entry $-1",
+                    "*20 $6 length :0 $15 radix-tree-keys :0 $16 radix-tree-nodes :1 $17 last-generated-id $3 1-1 \
+                     $20 max-deleted-entry-id $3 1-1 $13 entries-added :1 $23 recorded-first-entry-id $3 0-0 \
+                     $6 groups :0 $11 first-entry $-1 $10 last-entry $-1",
                 ),
                 ("XINFO STREAM y", "-ERR no such key"),
             ],
@@ -209,7 +211,9 @@ mod tests {
             &["XADD x 1-1 f v", "XSETID x 5-5 ENTRIESADDED 10 MAXDELETEDID 4-4", "XSETID x 6-6"],
             &[(
                 "XINFO STREAM x",
-                "*20 $6 length :1 $15 radix-tree-keys :1 $16 radix-tree-nodes :2 $17 last-generated-id $3 6-6 $20 max-deleted-entry-id $3 4-4 $13 entries-added :10 $23 recorded-first-entry-id $3 1-1 $6 groups :0 $11 first-entry *2 $3 1-1 *2 $1 f $1 v $10 last-entry *2 $3 1-1 *2 $1 f $1 v",
+                "*20 $6 length :1 $15 radix-tree-keys :1 $16 radix-tree-nodes :2 $17 last-generated-id $3 6-6 \
+                 $20 max-deleted-entry-id $3 4-4 $13 entries-added :10 $23 recorded-first-entry-id $3 1-1 \
+                 $6 groups :0 $11 first-entry *2 $3 1-1 *2 $1 f $1 v $10 last-entry *2 $3 1-1 *2 $1 f $1 v",
             )],
         );
     }

@@ -112,6 +112,15 @@ impl ApplyCx<'_> {
         }
     }
 
+    /// The value at a key for reading (the sources of STORE commands); a marked one is an error.
+    pub fn peek(&self, key: &[u8]) -> Result<Option<ValueRef<'_>>, Refusal> {
+        let keyspace = self.data.db(self.db).ok_or(Refusal::DB_OUT_OF_RANGE)?;
+        match keyspace.get(key).map(|entry| entry.value()) {
+            Some(ValueRef::Marked(marked)) => Err(Refusal::marked(&marked.module)),
+            value => Ok(value),
+        }
+    }
+
     /// The bytes of the string at a key.
     pub fn string(&mut self, key: &[u8]) -> Result<Option<&[u8]>, Refusal> {
         match self.value(key)? {

@@ -62,6 +62,7 @@ impl Bench {
     /// The same with words of any bytes.
     pub(crate) fn ask_words(&self, words: &[Vec<u8>]) -> String {
         let mut reply = Reply::new(self.proto);
+        reply.doubles = self.data.limits.dialect.into();
         if let Err(refusal) = self.answer(words, &mut reply) {
             reply.truncate(0);
             reply.error(&refusal);

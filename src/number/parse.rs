@@ -19,24 +19,47 @@ pub fn parse_integer(text: &[u8]) -> Option<i64> {
 /// case, hexadecimal floats. Nothing may stand before or behind it; NaN, and finite text that overflows to
 /// infinity or vanishes to zero, are refused (as redis 6.0 to valkey 9.1; the last no longer reads hexadecimal).
 pub fn parse_float(text: &[u8]) -> Option<f64> {
-    let (negative, rest) = match text {
+    let (negative, size) = unsigned(text);
+    let value = match size {
+        [b'0', b'x' | b'X', digits @ ..] => hexadecimal(digits)?,
+        _ if is_infinity(size) => f64::INFINITY,
+        _ => decimal(size).filter(|value| value.is_finite() && (*value != 0.0 || is_zero(size)))?,
+    };
+    Some(if negative { -value } else { value })
+}
+
+/// Reads the end of an interval of scores, with which the servers are less strict: overflow is infinity, what vanishes
+/// is zero, an empty text is zero, spaces in front are skipped (as redis 7.0 and valkey 8.1, not by 8.0 and 9.1).
+pub fn parse_float_bound(text: &[u8]) -> Option<f64> {
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let text = &text[text.iter().take_while(|c| c.is_ascii_whitespace() || **c == 0x0b).count()..];
+    let (negative, size) = unsigned(text);
+    parse_float(text).or_else(|| decimal(size).map(|value| if negative { -value } else { value }))
+}
+
+/// Takes one sign off; `true` for a minus.
+fn unsigned(text: &[u8]) -> (bool, &[u8]) {
+    match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
         _ => (false, text),
-    };
-    let size = match rest {
-        [b'0', b'x' | b'X', digits @ ..] => hexadecimal(digits)?,
-        [b'0'..=b'9' | b'.', ..] => decimal(rest)?,
-        _ if rest.eq_ignore_ascii_case(b"inf") || rest.eq_ignore_ascii_case(b"infinity") => f64::INFINITY,
-        _ => return None,
-    };
-    Some(if negative { -size } else { size })
+    }
+}
+
+fn is_infinity(text: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(b"inf") || text.eq_ignore_ascii_case(b"infinity")
 }
 
 fn decimal(text: &[u8]) -> Option<f64> {
-    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    let zero = || text.iter().take_while(|c| !matches!(c, b'e' | b'E')).all(|c| matches!(c, b'0' | b'.'));
-    (value.is_finite() && (value != 0.0 || zero())).then_some(value)
+    let starts_well = matches!(text, [b'0'..=b'9' | b'.', ..]);
+    std::str::from_utf8(text).ok().filter(|_| starts_well)?.parse().ok()
+}
+
+/// Whether a decimal number has no digit but zeros.
+fn is_zero(text: &[u8]) -> bool {
+    text.iter().take_while(|c| !matches!(c, b'e' | b'E')).all(|c| matches!(c, b'0' | b'.'))
 }
 
 /// `digits[.digits][p[+-]decimal]`, at least one digit, rounded half to even.
@@ -174,6 +197,27 @@ mod tests {
             assert_eq!(parse_float(text.as_bytes()), Some(expected), "{text:?}");
         }
         assert!(parse_float(b"-0").is_some_and(|zero| zero == 0.0 && zero.is_sign_negative()));
+    }
+
+    /// What redis 7.0 answered to `ZCOUNT k <text> 2`.
+    #[test]
+    fn bounds_are_read_less_strictly() {
+        for (text, expected) in [
+            ("", Some(0.0)),
+            (" 1", Some(1.0)),
+            ("\t-inf", Some(f64::NEG_INFINITY)),
+            ("1e400", Some(f64::INFINITY)),
+            ("-1e400", Some(f64::NEG_INFINITY)),
+            ("1e-400", Some(0.0)),
+            ("0x10", Some(16.0)),
+            (" ", None),
+            ("1 ", None),
+            ("nan", None),
+            ("-", None),
+            ("+-1", None),
+        ] {
+            assert_eq!(parse_float_bound(text.as_bytes()), expected, "{text:?}");
+        }
     }
 
     #[test]

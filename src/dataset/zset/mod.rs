@@ -32,6 +32,13 @@ enum Form {
 /// Members with their scores, owned: what a STORE command has worked out.
 pub type Pairs = Vec<(Vec<u8>, f64)>;
 
+/// Puts members in the order of sorted sets.
+pub fn sort(pairs: &mut Pairs) {
+    pairs.sort_unstable_by(|(member, score), (other, other_score)| {
+        tree::compare(*score, member, *other_score, other)
+    });
+}
+
 impl Default for ZSet {
     fn default() -> Self {
         Self(Form::Packed(Listpack::new()))
@@ -41,9 +48,7 @@ impl Default for ZSet {
 impl ZSet {
     /// A set of these members, which differ; the order is made here. Packed if it fits the limits.
     pub fn of(mut pairs: Pairs, limits: &EncodingLimits) -> Self {
-        pairs.sort_unstable_by(|(member, score), (other, other_score)| {
-            tree::compare(*score, member, *other_score, other)
-        });
+        sort(&mut pairs);
         let pairs = pairs.iter().map(|(member, score)| (member.as_slice(), *score));
         let fits =
             pairs.len() <= limits.zset_entries && pairs.clone().all(|(m, _)| m.len() <= limits.zset_value_bytes);
@@ -149,10 +154,10 @@ impl ZSet {
         old.map(|(_, old)| old)
     }
 
-    /// A command is about to bring `members` members: a listpack that could not hold so many alone becomes a tree
-    /// (as redis 7.2 and valkey; whether they are new is not looked at).
-    pub fn expect_members(&mut self, members: usize, limits: &EncodingLimits) {
-        if members > limits.zset_entries {
+    /// A command is about to bring `members` members, the longest of `value_bytes`: a listpack for which they alone
+    /// would be too much becomes a tree, whether or not any of them is new (as redis 7.2 and valkey).
+    pub fn expect(&mut self, members: usize, value_bytes: usize, limits: &EncodingLimits) {
+        if members > limits.zset_entries || value_bytes > limits.zset_value_bytes {
             self.unpack();
         }
     }

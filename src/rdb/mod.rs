@@ -5,6 +5,8 @@
 //! checked, and an error says at which byte. Versions, opcodes and value types stand in the tables below.
 
 pub mod crc64;
+#[cfg(test)]
+mod fixtures;
 pub mod legacy;
 pub mod load;
 pub mod lzf;
@@ -117,8 +119,8 @@ pub static TYPES: &[TypeRow] = &[
     // In Redis files it is a release candidate's type.
     only(Family::Valkey, row(22, "hash with field expiry; Valkey 9.1", object::hash::load)),
     refused(23, "hash of a release candidate of 7.4"),
-    row(24, "hash with field expiry; 8.0", object::hash::load),
-    row(25, "small hash with field expiry, as listpack; 8.0", object::hash::load),
+    only(Family::Redis, row(24, "hash with field expiry; 8.0", object::hash::load)),
+    only(Family::Redis, row(25, "small hash with field expiry, as listpack; 8.0", object::hash::load)),
 ];
 
 /// Reads the value of a type byte from a file of `family`. Errors name the type and the place.

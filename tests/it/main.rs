@@ -5,3 +5,4 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it sees, and fails by panicking")]
 
 mod floors;
+mod fuzz_smoke;

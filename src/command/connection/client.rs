@@ -1,0 +1,127 @@
+//! CLIENT: what a client says of itself.
+
+use crate::command::args::Args;
+use crate::command::context::SessionCx;
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::Reply;
+
+pub(super) fn id(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    out.integer(i64::try_from(cx.session.id()).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+pub(super) fn getname(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let name = cx.session.client().names().name;
+    out.bulk_or_null((!name.is_empty()).then_some(name));
+    Ok(())
+}
+
+/// An empty name takes the name away.
+pub(super) fn setname(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let name = printable(args.require()?, "Client names")?.to_vec();
+    cx.session.client().change_names(|names| names.name = name);
+    out.ok();
+    Ok(())
+}
+
+pub(super) fn setinfo(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let (option, value) = (args.require()?, args.require()?);
+    let client = cx.session.client();
+    match option.to_ascii_lowercase().as_slice() {
+        b"lib-name" => {
+            let value = printable(value, "lib-name")?.to_vec();
+            client.change_names(|names| names.lib_name = value);
+        }
+        b"lib-ver" => {
+            let value = printable(value, "lib-ver")?.to_vec();
+            client.change_names(|names| names.lib_ver = value);
+        }
+        _ => {
+            let option = String::from_utf8_lossy(option);
+            return Err(Refusal::text(format!("ERR Unrecognized option '{option}'")));
+        }
+    }
+    out.ok();
+    Ok(())
+}
+
+/// `!` to `~`: what can stand in a line of CLIENT LIST.
+pub(super) fn printable<'a>(text: &'a [u8], what: &str) -> Result<&'a [u8], Refusal> {
+    if text.iter().all(u8::is_ascii_graphic) {
+        return Ok(text);
+    }
+    Err(Refusal::text(format!("ERR {what} cannot contain spaces, newlines or special characters.")))
+}
+
+pub(super) fn no_evict(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    cx.session.client().set_flags(Some(on_off(args)?), None);
+    out.ok();
+    Ok(())
+}
+
+pub(super) fn no_touch(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    cx.session.client().set_flags(None, Some(on_off(args)?));
+    out.ok();
+    Ok(())
+}
+
+fn on_off(args: &mut Args<'_>) -> Result<bool, Refusal> {
+    let on = args.take("on");
+    if on || args.take("off") { Ok(on) } else { Err(Refusal::SYNTAX) }
+}
+
+pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    out.help(
+        "CLIENT",
+        &[
+            ("GETNAME", "The name of this connection."),
+            ("ID", "The number of this connection."),
+            ("INFO", "What is known of this connection."),
+            ("KILL <ip:port>", "Closes the connection from this address."),
+            (
+                "KILL <option> <value> [<option> <value> ...]",
+                "Closes connections. Options: ID, ADDR, LADDR, USER, TYPE (normal, master, replica, pubsub), SKIPME \
+                 (yes, no), MAXAGE (seconds).",
+            ),
+            ("LIST [TYPE <type> | ID <id> ...]", "What is known of all connections, or of those."),
+            ("NO-EVICT (ON|OFF)", "Accepted for the sake of clients; nothing is evicted here."),
+            ("NO-TOUCH (ON|OFF)", "Accepted for the sake of clients; reads never touch keys here."),
+            ("SETINFO (LIB-NAME|LIB-VER) <value>", "Says which library this is."),
+            ("SETNAME <name>", "Names this connection."),
+        ],
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Session as Harness;
+
+    #[test]
+    fn a_client_can_say_who_it_is() {
+        let mut client = Harness::new(&[]);
+        for (request, reply) in [
+            ("CLIENT GETNAME", "$-1\r\n"),
+            ("CLIENT SETNAME me", "+OK\r\n"),
+            ("CLIENT GETNAME", "$2\r\nme\r\n"),
+            ("CLIENT SETNAME ''", "+OK\r\n"),
+            ("CLIENT GETNAME", "$-1\r\n"),
+            ("CLIENT SETNAME 'a b'", "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"),
+            ("CLIENT SETINFO lib-name redis-py", "+OK\r\n"),
+            ("CLIENT SETINFO LIB-VER 8.1", "+OK\r\n"),
+            (
+                "CLIENT SETINFO lib-name 'a b'",
+                "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n",
+            ),
+            ("CLIENT SETINFO foo x", "-ERR Unrecognized option 'foo'\r\n"),
+            ("CLIENT NO-EVICT on", "+OK\r\n"),
+            ("CLIENT NO-TOUCH OFF", "+OK\r\n"),
+            ("CLIENT NO-TOUCH foo", "-ERR syntax error\r\n"),
+            ("CLIENT ID", ":1\r\n"),
+        ] {
+            assert_eq!(client.ask(request), reply, "{request}");
+        }
+        let line = client.ask("CLIENT INFO");
+        assert!(line.contains(" flags=e ") && line.contains(" lib-name=redis-py lib-ver=8.1"), "{line}");
+    }
+}

@@ -1,0 +1,248 @@
+//! CLIENT LIST, INFO and KILL: all connections, seen and closed from one of them.
+
+use crate::clock::UnixMs;
+use crate::command::args::Args;
+use crate::command::clients::Client;
+use crate::command::context::SessionCx;
+use crate::command::session::After;
+use crate::command::table;
+use crate::number;
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::Reply;
+
+pub(super) fn info(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let mut text = Vec::new();
+    describe(cx.session.client(), Some("client|info"), cx.now, &mut text);
+    out.verbatim("txt", text);
+    Ok(())
+}
+
+/// `CLIENT LIST [TYPE type | ID id ...]`
+pub(super) fn list(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let (mut kind, mut ids) = (None, None);
+    if args.remaining() == 2 && args.take("type") {
+        kind = Some(ClientKind::parse(args.require()?)?);
+    } else if args.remaining() >= 2 && args.take("id") {
+        let id = |word| number::parse_integer(word).and_then(|id| u64::try_from(id).ok());
+        let all: Option<Vec<u64>> = args.by_ref().map(id).collect();
+        ids = Some(all.ok_or(Refusal::text("ERR Invalid client ID"))?);
+    }
+    args.end()?;
+    let clients = match ids {
+        Some(ids) => ids.into_iter().filter_map(|id| cx.server.clients.get(id)).collect(),
+        None => cx.server.clients.all(),
+    };
+    let mut text = Vec::new();
+    for client in clients.iter().filter(|_| kind.is_none_or(|kind| kind == ClientKind::Normal)) {
+        let own = (client.id == cx.session.id()).then_some("client|list");
+        describe(client, own, cx.now, &mut text);
+    }
+    out.verbatim("txt", text);
+    Ok(())
+}
+
+/// One line, with the fields of redis 8.0 and valkey's traffic counters behind them. Buffers are not counted per
+/// client here and read 0.
+fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &mut Vec<u8>) {
+    let seconds = |since: UnixMs| (now.0 - since.0).max(0) / 1000;
+    let row = client.last_row().and_then(|index| table::rows().nth(index));
+    let command = running.map(str::to_owned).or_else(|| row.map(|row| row.name.replace(' ', "|")));
+    let names = client.names();
+    let (net_in, net_out, requests) = client.traffic();
+    let place = &client.endpoint;
+    let head = format!("id={} addr={} laddr={} fd={} name=", client.id, place.addr, place.laddr, place.fd);
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(&names.name);
+    let middle = format!(
+        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 \
+         rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 resp={} lib-name=",
+        seconds(client.created),
+        seconds(client.last_io()),
+        client.flags(),
+        client.db().0,
+        command.as_deref().unwrap_or("NULL"),
+        client.resp(),
+    );
+    out.extend_from_slice(middle.as_bytes());
+    out.extend_from_slice(&names.lib_name);
+    out.extend_from_slice(b" lib-ver=");
+    out.extend_from_slice(&names.lib_ver);
+    let tail =
+        format!(" io-thread={} tot-net-in={net_in} tot-net-out={net_out} tot-cmds={requests}\n", place.worker);
+    out.extend_from_slice(tail.as_bytes());
+}
+
+/// The classes that filters know. All connections are normal ones: the master's is not in the list, and there are no
+/// sub-replicas and subscribers yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientKind {
+    Normal,
+    Replica,
+    Pubsub,
+    Master,
+}
+
+impl ClientKind {
+    fn parse(word: &[u8]) -> Result<Self, Refusal> {
+        match word.to_ascii_lowercase().as_slice() {
+            b"normal" => Ok(Self::Normal),
+            b"slave" | b"replica" => Ok(Self::Replica),
+            b"pubsub" => Ok(Self::Pubsub),
+            b"master" | b"primary" => Ok(Self::Master),
+            _ => {
+                let word = String::from_utf8_lossy(word);
+                Err(Refusal::text(format!("ERR Unknown client type '{word}'")))
+            }
+        }
+    }
+}
+
+/// Whom CLIENT KILL means.
+#[derive(Debug, Default)]
+struct Filter<'a> {
+    id: Option<u64>,
+    addr: Option<&'a [u8]>,
+    laddr: Option<&'a [u8]>,
+    kind: Option<ClientKind>,
+    maxage_s: Option<i64>,
+    include_me: bool,
+}
+
+impl<'a> Filter<'a> {
+    fn parse(args: &mut Args<'a>) -> Result<Self, Refusal> {
+        let mut filter = Self::default();
+        while let Some(option) = args.optional() {
+            let value = args.require()?;
+            match option.to_ascii_lowercase().as_slice() {
+                b"id" => filter.id = Some(client_id(value)?),
+                b"type" => filter.kind = Some(ClientKind::parse(value)?),
+                b"addr" => filter.addr = Some(value),
+                b"laddr" => filter.laddr = Some(value),
+                b"user" if value == b"default" => {}
+                b"user" => {
+                    let user = String::from_utf8_lossy(value);
+                    return Err(Refusal::text(format!("ERR No such user '{user}'")));
+                }
+                b"skipme" if value.eq_ignore_ascii_case(b"yes") => filter.include_me = false,
+                b"skipme" if value.eq_ignore_ascii_case(b"no") => filter.include_me = true,
+                b"maxage" => filter.maxage_s = Some(maxage(value)?),
+                _ => return Err(Refusal::SYNTAX),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn means(&self, client: &Client, now: UnixMs) -> bool {
+        self.id.is_none_or(|id| id == client.id)
+            && self.addr.is_none_or(|addr| addr == client.endpoint.addr.as_bytes())
+            && self.laddr.is_none_or(|laddr| laddr == client.endpoint.laddr.as_bytes())
+            && self.kind.is_none_or(|kind| kind == ClientKind::Normal)
+            && self.maxage_s.is_none_or(|age| (now.0 - client.created.0) / 1000 >= age)
+    }
+}
+
+fn client_id(word: &[u8]) -> Result<u64, Refusal> {
+    let id = number::parse_integer(word).and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
+    id.ok_or(Refusal::text("ERR client-id should be greater than 0"))
+}
+
+fn maxage(word: &[u8]) -> Result<i64, Refusal> {
+    match number::parse_integer(word) {
+        None => Err(Refusal::text("ERR maxage is not an integer or out of range")),
+        Some(age) if age <= 0 => Err(Refusal::text("ERR maxage should be greater than 0")),
+        Some(age) => Ok(age),
+    }
+}
+
+/// `CLIENT KILL addr` answers OK or an error; with filters the number of connections closed.
+pub(super) fn kill(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let old_style = args.remaining() == 1;
+    let filter = if old_style {
+        Filter { addr: args.optional(), include_me: true, ..Filter::default() }
+    } else {
+        Filter::parse(args)?
+    };
+    let mut killed = 0;
+    for client in cx.server.clients.all().iter().filter(|client| filter.means(client, cx.now)) {
+        if client.id != cx.session.id() {
+            client.kill();
+            killed += 1;
+        } else if filter.include_me {
+            // Its own reply is still sent.
+            cx.after = After::Close;
+            killed += 1;
+        }
+    }
+    match (old_style, killed) {
+        (true, 0) => return Err(Refusal::text("ERR No such client")),
+        (true, _) => out.ok(),
+        (false, killed) => out.integer(killed),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::clock::UnixMs;
+    use crate::command::clients::Endpoint;
+    use crate::command::session::After;
+    use crate::command::testing::Session as Harness;
+
+    fn endpoint(addr: &str) -> Endpoint {
+        Endpoint { addr: addr.into(), laddr: "127.0.0.1:6379".into(), ..Endpoint::default() }
+    }
+
+    #[test]
+    fn the_list_has_a_line_per_client_with_the_fields_of_the_servers() {
+        let mut client = Harness::new(&[]);
+        let other = client.server().clients.join(endpoint("10.0.0.1:5"), UnixMs(0));
+        let text = client.ask("CLIENT LIST");
+        let lines: Vec<&str> = text.lines().skip(1).filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines[0].starts_with("id=1 ") && lines[0].contains(" cmd=client|list "), "{text}");
+        assert!(lines[1].starts_with("id=2 addr=10.0.0.1:5 laddr=127.0.0.1:6379 "), "{text}");
+        assert!(lines[1].contains(" cmd=NULL user=default redir=-1 resp=2 "), "{text}");
+        let count = |text: String| text.matches("id=").count();
+        assert_eq!(count(client.ask("CLIENT LIST ID 2 7")), 1);
+        assert_eq!(count(client.ask("CLIENT LIST TYPE normal")), 2);
+        assert_eq!(count(client.ask("CLIENT LIST TYPE pubsub")), 0);
+        drop(other);
+        assert_eq!(count(client.ask("CLIENT LIST")), 1);
+    }
+
+    #[test]
+    fn malformed_filters_are_refused_in_the_words_of_the_servers() {
+        let mut client = Harness::new(&[]);
+        for (request, reply) in [
+            ("CLIENT LIST TYPE foo", "-ERR Unknown client type 'foo'\r\n"),
+            ("CLIENT LIST ID x", "-ERR Invalid client ID\r\n"),
+            ("CLIENT LIST ID", "-ERR syntax error\r\n"),
+            ("CLIENT KILL 1.1.1.1:1", "-ERR No such client\r\n"),
+            ("CLIENT KILL ID 999", ":0\r\n"),
+            ("CLIENT KILL ID x", "-ERR client-id should be greater than 0\r\n"),
+            ("CLIENT KILL TYPE foo", "-ERR Unknown client type 'foo'\r\n"),
+            ("CLIENT KILL foo bar", "-ERR syntax error\r\n"),
+            ("CLIENT KILL ID 1 addr", "-ERR syntax error\r\n"),
+            ("CLIENT KILL USER nosuch", "-ERR No such user 'nosuch'\r\n"),
+            ("CLIENT KILL SKIPME maybe", "-ERR syntax error\r\n"),
+            ("CLIENT KILL MAXAGE x", "-ERR maxage is not an integer or out of range\r\n"),
+            ("CLIENT KILL MAXAGE 0", "-ERR maxage should be greater than 0\r\n"),
+        ] {
+            assert_eq!(client.ask(request), reply, "{request}");
+        }
+    }
+
+    #[test]
+    fn kill_closes_others_and_spares_or_closes_oneself() {
+        let mut client = Harness::new(&[]);
+        let others: Vec<_> =
+            (0..3).map(|n| client.server().clients.join(endpoint(&format!("10.0.0.1:{n}")), UnixMs(0))).collect();
+        assert_eq!(client.ask("CLIENT KILL 10.0.0.1:0"), "+OK\r\n");
+        assert_eq!(client.ask("CLIENT KILL ID 3 TYPE normal"), ":1\r\n");
+        assert_eq!(others.iter().map(|other| other.is_killed()).collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(client.ask("CLIENT KILL LADDR 127.0.0.1:6379 USER default"), ":3\r\n");
+        assert_eq!(client.after(), After::Continue);
+        assert_eq!(client.ask("CLIENT KILL ID 1 SKIPME no"), ":1\r\n");
+        assert_eq!(client.after(), After::Close);
+    }
+}

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};
+use tikv_jemalloc_ctl::{Result, epoch, stats};
 use tikv_jemallocator::Jemalloc;
 
 /// Install with `#[global_allocator]`.
@@ -35,6 +36,30 @@ unsafe impl GlobalAlloc for Allocator {
         // SAFETY: as in `dealloc`; the new size is the caller's, rounded the same way.
         unsafe { Jemalloc.realloc(block, layout.pad_to_align(), new_size) }
     }
+}
+
+/// What the allocator holds, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// In use by the program.
+    pub allocated: usize,
+    /// In pages that are in use at least in part.
+    pub active: usize,
+    /// In memory, by the allocator's own books.
+    pub resident: usize,
+}
+
+/// What the allocator holds now; zeros where it does not say. Costs some microseconds.
+pub fn memory() -> Memory {
+    let read = || -> Result<Memory> {
+        epoch::advance()?;
+        Ok(Memory {
+            allocated: stats::allocated::read()?,
+            active: stats::active::read()?,
+            resident: stats::resident::read()?,
+        })
+    };
+    read().unwrap_or_default()
 }
 
 #[cfg(test)]

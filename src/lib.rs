@@ -18,6 +18,7 @@ pub mod clock;
 pub mod limits;
 pub mod number;
 pub mod position;
+pub mod process;
 
 // floor 1
 pub mod config;

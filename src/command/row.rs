@@ -62,6 +62,8 @@ pub struct Row {
     pub keys: Keys,
     /// What it does for a client, or for clients and stream.
     pub run: Run,
+    /// What a container does where no subcommand is given (COMMAND).
+    pub alone: Option<SessionFn>,
     /// What the stream does with it where a client may run it too (PFCOUNT, PUBLISH).
     pub applied: Option<WriteFn>,
     /// May run while nothing is loaded yet.
@@ -72,6 +74,8 @@ pub struct Row {
     pub no_auth: bool,
     /// May take long on big values: shown by SLOWLOG, and a candidate for slices.
     pub unbounded: bool,
+    /// Its arguments may hold a password: SLOWLOG does not show them.
+    pub redacted: bool,
     /// Request lines whose replies are compared with a real server.
     pub samples: &'static [&'static str],
 }
@@ -113,13 +117,21 @@ impl Row {
             arity,
             keys,
             run,
+            alone: None,
             applied: None,
             loading: false,
             stale: false,
             no_auth: false,
             unbounded: false,
+            redacted: false,
             samples: &[],
         }
+    }
+
+    /// A container that also runs without a subcommand.
+    pub const fn alone(mut self, f: SessionFn) -> Self {
+        self.alone = Some(f);
+        self
     }
 
     /// The stream may run it too, with this function.
@@ -150,6 +162,12 @@ impl Row {
     /// Costs more than its arguments tell.
     pub const fn unbounded(mut self) -> Self {
         self.unbounded = true;
+        self
+    }
+
+    /// Its arguments may hold a password.
+    pub const fn redacted(mut self) -> Self {
+        self.redacted = true;
         self
     }
 

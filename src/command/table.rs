@@ -2,10 +2,10 @@
 
 use super::row::Row;
 use super::{
-    bitmap, connection, geo, hash, hyperloglog, keys, list, pubsub, replication, scripting, server, set, stream,
-    string, transaction, vectorset, zset,
+    bitmap, connection, facts, geo, hash, hyperloglog, keys, list, pubsub, replication, scripting, server, set,
+    stream, string, transaction, vectorset, zset,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// All families, in the order of COMMAND LIST.
@@ -40,9 +40,15 @@ pub struct Indexed {
     pub index: usize,
 }
 
-/// All rows.
+/// Writes of real servers without a row in a family: READONLY for clients, not applied from the stream.
+static REFUSED: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
+    let named: HashSet<&str> = FAMILIES.iter().copied().flatten().map(|row| row.name).collect();
+    facts::refused_writes(|name| named.contains(name))
+});
+
+/// All rows: those of the families, then the refused writes.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    FAMILIES.iter().copied().flatten()
+    FAMILIES.iter().copied().flatten().chain(REFUSED.iter().copied())
 }
 
 /// Longest name of a row, `container sub` included; longer names are unknown.
@@ -71,7 +77,8 @@ pub fn find(name: &[u8], sub: Option<&[u8]>) -> Option<(Indexed, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
+    use crate::command::facts::Facts;
+    use crate::command::row::Run;
 
     #[test]
     fn names_are_unique_and_lower_case() {
@@ -80,6 +87,46 @@ mod tests {
             assert!(seen.insert(row.name), "{} twice", row.name);
             assert_eq!(row.name, row.name.to_ascii_lowercase());
             assert!(row.name.len() <= NAME_BYTES_MAX);
+        }
+    }
+    /// Steering and refusing work at any time here: real servers answer LOADING or MASTERDOWN to these.
+    const ANY_TIME: &[&str] = &["replicaof", "slaveof", "failover", "psync", "sync"];
+
+    #[test]
+    fn arity_and_rights_agree_with_the_real_servers() {
+        let mut wrong = Vec::new();
+        for row in FAMILIES.iter().copied().flatten() {
+            let Some(facts) = Facts::of(row.name) else { continue };
+            if row.arity != facts.arity {
+                wrong.push(format!("{}: arity {} is {}", row.name, row.arity, facts.arity));
+            }
+            if row.is_write() != facts.has("write") {
+                wrong.push(format!("{}: write {} is {}", row.name, row.is_write(), facts.has("write")));
+            }
+            let exempt = matches!(row.run, Run::Container) || row.is_write() || ANY_TIME.contains(&row.name);
+            if row.no_auth != facts.has("no_auth") {
+                wrong.push(format!("{}: no_auth", row.name));
+            }
+            if !exempt && (row.loading, row.stale) != (facts.has("loading"), facts.has("stale")) {
+                wrong.push(format!("{}: loading {} stale {}", row.name, facts.has("loading"), facts.has("stale")));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn every_write_of_the_real_servers_is_known() {
+        for facts in Facts::all().filter(|facts| facts.has("write")) {
+            let mut words = facts.name.split('|').map(str::as_bytes);
+            let (name, sub) = (words.next().expect("a name"), words.next());
+            if sub.is_some() && find(name, None).is_none() {
+                // CLUSTER is no command of this version, so neither is CLUSTER FLUSHSLOT.
+                continue;
+            }
+            let found = find(name, sub);
+            let row = found.map(|(found, _)| found.row).unwrap_or_else(|| panic!("{}", facts.name));
+            assert!(row.is_write(), "{}", facts.name);
+            assert_eq!(row.name.replace(' ', "|"), facts.name);
         }
     }
 }

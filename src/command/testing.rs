@@ -1,14 +1,19 @@
 //! For tests of the families: a dataset that a stream writes and a client reads, both spoken in request lines.
 
 use super::args::{Args, Span};
-use super::context::{ApplyCx, ReadCx};
+use super::clients::Endpoint;
+use super::context::{ApplyCx, ReadCx, SessionCx};
 use super::row::{Row, Run};
+use super::session::{After, Server, Session as ClientSession};
 use super::table;
 use crate::clock::UnixMs;
+use crate::config::{Config, LiveConfig, Master};
 use crate::dataset::{Dataset, EncodingLimits, Trash};
 use crate::position::{DbIndex, Offset, Position, ReplId};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::{Proto, Reply};
+use crate::status::Status;
+use std::sync::Arc;
 
 /// A dataset at a hand-wound time.
 pub(crate) struct Bench {
@@ -104,6 +109,91 @@ fn frame(words: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
     });
     let spans = spans.collect();
     (frame, spans)
+}
+
+/// A client of a server without data, for commands about the connection and the server.
+pub(crate) struct Session {
+    server: Arc<Server>,
+    session: ClientSession,
+    bench: Bench,
+    after: After,
+}
+
+impl Session {
+    /// The first client of a server with these settings.
+    pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
+        let live = LiveConfig::new(Config::default());
+        live.change(|config| {
+            for (name, value) in settings {
+                let setting = crate::config::Setting::find(name).unwrap_or_else(|| panic!("{name}"));
+                setting.read_text(config, value.as_bytes()).unwrap_or_else(|why| panic!("{name}: {why}"));
+            }
+        });
+        let master = Master { user: Some("me".into()), ..Master::tcp("master", 6379) };
+        let bench = Bench::new();
+        let server = Arc::new(Server::new(Arc::new(live), Arc::new(Status::new(bench.now)), master));
+        let endpoint =
+            Endpoint { addr: "127.0.0.1:1".into(), laddr: "127.0.0.1:6379".into(), ..Endpoint::default() };
+        let open = server.config.get().requirepass.is_none();
+        let session = ClientSession::new(server.clients.join(endpoint, bench.now), open);
+        Self { server, session, bench, after: After::Continue }
+    }
+
+    /// The reply to a line, byte for byte.
+    pub(crate) fn ask(&mut self, line: &str) -> String {
+        let mut reply = Reply::new(self.session.proto());
+        if let Err(refusal) = self.answer(&split(line), &mut reply) {
+            reply.truncate(0);
+            reply.error(&refusal);
+        }
+        String::from_utf8_lossy(reply.bytes()).into_owned()
+    }
+
+    fn answer(&mut self, words: &[Vec<u8>], reply: &mut Reply) -> Result<(), Refusal> {
+        let (frame, spans) = frame(words);
+        let (row, skip) = row_of(words)?;
+        let run = match row.run {
+            Run::Session(run) => Some(run),
+            _ => row.alone,
+        };
+        let run = run.ok_or_else(|| Refusal::text(format!("ERR {} is no session row", row.name)))?;
+        let mut cx = SessionCx {
+            data: &self.bench.data,
+            now: self.bench.now,
+            session: &mut self.session,
+            server: &self.server,
+            after: After::Continue,
+        };
+        let result = run(&mut cx, &mut Args::new(&frame, &spans, skip), reply);
+        self.after = cx.after;
+        result
+    }
+
+    /// What the last request asked of the connection.
+    pub(crate) fn after(&self) -> After {
+        self.after
+    }
+
+    /// The server behind it.
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// The data that it reads.
+    pub(crate) fn bench(&mut self) -> &mut Bench {
+        &mut self.bench
+    }
+
+    /// Is AUTH behind it?
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.session.is_authenticated()
+    }
+
+    /// Connects anew, from this machine or from another.
+    pub(crate) fn set_local(&mut self, local: bool) {
+        let member = self.server.clients.join(Endpoint { local, ..Endpoint::default() }, self.bench.now);
+        self.session = ClientSession::new(member, true);
+    }
 }
 
 /// Words of a line as redis-cli splits it: spaces part, double quotes hold `\xNN`, `\n` and the like.

@@ -74,7 +74,7 @@ impl Setting {
     }
 
     /// Reads a value that is one text, as flags, environment and CONFIG SET bring it.
-    pub(super) fn read_text(&self, config: &mut Config, text: &[u8]) -> Result<(), String> {
+    pub(crate) fn read_text(&self, config: &mut Config, text: &[u8]) -> Result<(), String> {
         if !self.words {
             return self.read(config, &[text]);
         }

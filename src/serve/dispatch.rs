@@ -5,7 +5,7 @@ use super::batch::{Batch, Frame};
 use crate::clock::{self, UnixMs};
 use crate::command::args::Args;
 use crate::command::context::{ReadCx, SessionCx};
-use crate::command::row::{Row, Run};
+use crate::command::row::{Row, Run, SessionFn};
 use crate::command::session::{After, Server, Session};
 use crate::command::table::Indexed;
 use crate::dataset::Dataset;
@@ -93,16 +93,29 @@ impl Execution<'_> {
             Run::Read(read) => {
                 read(&ReadCx { data, db: session.db(), now }, args, reply).map(|()| After::Continue)
             }
-            Run::Session(run) => {
-                let mut cx = SessionCx { data, now, session, server: self.server, after: After::Continue };
-                run(&mut cx, args, reply)?;
-                let after = cx.after;
-                reply.proto = session.proto();
-                Ok(after)
-            }
-            Run::Container => Err(unknown_subcommand(row, args)),
+            Run::Session(run) => self.session(data, session, run, args, now, reply),
+            Run::Container => match row.alone {
+                Some(run) if args.words().len() == 1 => self.session(data, session, run, args, now, reply),
+                _ => Err(unknown_subcommand(row, args)),
+            },
             Run::Write(_) | Run::WriteRefused | Run::Walk(_) => Err(Refusal::READ_ONLY),
         }
+    }
+
+    fn session(
+        &self,
+        data: &Dataset,
+        session: &mut Session,
+        run: SessionFn,
+        args: &mut Args<'_>,
+        now: UnixMs,
+        reply: &mut Reply,
+    ) -> Result<After, Refusal> {
+        let mut cx = SessionCx { data, now, session, server: self.server, after: After::Continue };
+        run(&mut cx, args, reply)?;
+        let after = cx.after;
+        reply.proto = session.proto();
+        Ok(after)
     }
 
     /// The checks before a row runs, in the servers' order.
@@ -164,7 +177,7 @@ impl Execution<'_> {
             }
         }
         if self.slow_us >= 0 && busy.as_micros() as i64 >= self.slow_us {
-            self.slow(args, busy, session);
+            self.slow(frame, args, busy, session);
         }
         ended
     }
@@ -172,8 +185,13 @@ impl Execution<'_> {
 
 impl Execution<'_> {
     #[cold]
-    fn slow(&self, args: &Args<'_>, busy: Duration, session: &Session) {
-        let words = args.words();
+    fn slow(&self, frame: &Frame, args: &Args<'_>, busy: Duration, session: &Session) {
+        let words: Vec<&[u8]> = match frame.row {
+            Some((found, named)) if found.row.redacted => {
+                args.words().take(named).chain([&b"(redacted)"[..]]).collect()
+            }
+            _ => args.words().collect(),
+        };
         let usec = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
         let max = self.server.config.get().slowlog_max_len;
         let client = session.client();
@@ -181,7 +199,7 @@ impl Execution<'_> {
             max,
             UnixMs::now(),
             usec,
-            words,
+            words.into_iter(),
             &client.endpoint.addr,
             &client.names().name,
         );

@@ -14,6 +14,7 @@ pub use slowlog::{SlowCommand, SlowLog};
 pub use tally::Tally;
 pub use worker::{CommandTotals, Totals, WorkerStats};
 
+use crate::allocator;
 use crate::clock::UnixMs;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct Status {
     workers: Mutex<Vec<Arc<WorkerStats>>>,
     baseline: Mutex<Totals>,
     samples: Mutex<[Sample; 2]>,
+    memory_at_start: usize,
+    memory_peak: AtomicUsize,
 }
 
 /// Counts of client connections.
@@ -89,6 +92,8 @@ impl Status {
             workers: Mutex::default(),
             baseline: Mutex::default(),
             samples: Mutex::new([Sample { at: now, ..Sample::default() }; 2]),
+            memory_at_start: allocator::memory().allocated,
+            memory_peak: AtomicUsize::new(0),
         }
     }
 
@@ -160,8 +165,21 @@ impl Status {
         })
     }
 
-    /// To be called each second: remembers the counters for [`Status::rates`].
+    /// What the allocator holds now, and the most bytes that were allocated at a sample or a question.
+    pub fn memory(&self) -> (allocator::Memory, usize) {
+        let memory = allocator::memory();
+        let peak = self.memory_peak.fetch_max(memory.allocated, Relaxed).max(memory.allocated);
+        (memory, peak)
+    }
+
+    /// What was allocated when the process started.
+    pub fn memory_at_start(&self) -> usize {
+        self.memory_at_start
+    }
+
+    /// To be called each second: remembers the counters for [`Status::rates`] and the peak of memory.
     pub fn sample(&self, now: UnixMs) {
+        self.memory();
         let totals = self.lifetime_totals();
         let sample = Sample {
             at: now,

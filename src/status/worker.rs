@@ -18,12 +18,22 @@ pub struct WorkerStats {
     errors: Mutex<BTreeMap<Box<str>, u64>>,
 }
 
+/// Buckets of a histogram of times: the first up to 1.024 us, each next one twice as long, the last open (8 s).
+pub const BUCKETS: usize = 24;
+
 #[derive(Debug, Default)]
 struct CommandStat {
-    calls: AtomicU64,
     busy_ns: AtomicU64,
     rejected: AtomicU64,
     failed: AtomicU64,
+    /// Calls by how long they took; their sum is the number of calls.
+    buckets: [AtomicU64; BUCKETS],
+}
+
+/// The bucket of a time.
+fn bucket(busy_ns: u64) -> usize {
+    let doublings = u64::BITS - (busy_ns.saturating_sub(1) >> 10).leading_zeros();
+    (doublings as usize).min(BUCKETS - 1)
 }
 
 /// An add by the only writer: readers see the old or the new value, and no bus lock is needed.
@@ -48,7 +58,7 @@ impl WorkerStats {
     #[inline]
     pub fn ran(&self, index: usize, busy_ns: u64) {
         if let Some(stat) = self.commands.get(index) {
-            add(&stat.calls, 1);
+            add(&stat.buckets[bucket(busy_ns)], 1);
             add(&stat.busy_ns, busy_ns);
         }
     }
@@ -102,7 +112,11 @@ impl WorkerStats {
             sum.commands.resize_with(self.commands.len(), CommandTotals::default);
         }
         for (sum, stat) in sum.commands.iter_mut().zip(&self.commands) {
-            sum.calls += stat.calls.load(Relaxed);
+            for (sum_bucket, bucket) in sum.buckets.iter_mut().zip(&stat.buckets) {
+                let count = bucket.load(Relaxed);
+                *sum_bucket += count;
+                sum.calls += count;
+            }
             sum.busy_ns += stat.busy_ns.load(Relaxed);
             sum.rejected += stat.rejected.load(Relaxed);
             sum.failed += stat.failed.load(Relaxed);
@@ -129,9 +143,18 @@ pub struct CommandTotals {
     pub rejected: u64,
     /// Times it ran and answered an error.
     pub failed: u64,
+    /// Calls by how long they took, see [`CommandTotals::bound_usec`].
+    pub buckets: [u64; BUCKETS],
 }
 
 impl CommandTotals {
+    /// The longest time in a bucket, microseconds, as LATENCY HISTOGRAM prints it: powers of two of 1.024 us and the
+    /// 0.8% by which the servers' histogram rounds up (1, 2, 4, 8, 16, 33, 66 ...).
+    pub fn bound_usec(index: usize) -> u64 {
+        let bound_ns = 1024_u64 << index.min(BUCKETS);
+        (bound_ns + bound_ns / 128) / 1000
+    }
+
     /// Time it ran, microseconds.
     pub fn usec(&self) -> u64 {
         self.busy_ns / 1000
@@ -171,10 +194,13 @@ impl Totals {
     /// What was counted after `earlier`.
     pub(super) fn since(mut self, earlier: &Self) -> Self {
         for (now, then) in self.commands.iter_mut().zip(&earlier.commands) {
-            now.calls -= then.calls.min(now.calls);
-            now.busy_ns -= then.busy_ns.min(now.busy_ns);
-            now.rejected -= then.rejected.min(now.rejected);
-            now.failed -= then.failed.min(now.failed);
+            now.calls = now.calls.saturating_sub(then.calls);
+            now.busy_ns = now.busy_ns.saturating_sub(then.busy_ns);
+            now.rejected = now.rejected.saturating_sub(then.rejected);
+            now.failed = now.failed.saturating_sub(then.failed);
+            for (now, then) in now.buckets.iter_mut().zip(&then.buckets) {
+                *now = now.saturating_sub(*then);
+            }
         }
         for (code, then) in &earlier.errors {
             if let Some(now) = self.errors.get_mut(code) {
@@ -189,5 +215,22 @@ impl Totals {
         self.net_out = since(self.net_out, earlier.net_out);
         self.unknown = since(self.unknown, earlier.unknown);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_fall_into_buckets_of_doubled_length() {
+        let check = |ns, index| assert_eq!(bucket(ns), index, "{ns}");
+        check(0, 0);
+        check(1024, 0);
+        check(1025, 1);
+        check(2048, 1);
+        check(2049, 2);
+        check(u64::MAX, BUCKETS - 1);
+        assert_eq!([0, 4, 5, 8, 13].map(CommandTotals::bound_usec), [1, 16, 33, 264, 8454]);
     }
 }

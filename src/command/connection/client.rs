@@ -2,6 +2,7 @@
 
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
+use crate::command::help;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
@@ -71,7 +72,8 @@ fn on_off(args: &mut Args<'_>) -> Result<bool, Refusal> {
 }
 
 pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    out.help(
+    help::write(
+        out,
         "CLIENT",
         &[
             ("GETNAME", "The name of this connection."),
@@ -104,13 +106,16 @@ mod tests {
             ("CLIENT GETNAME", "$-1\r\n"),
             ("CLIENT SETNAME me", "+OK\r\n"),
             ("CLIENT GETNAME", "$2\r\nme\r\n"),
-            ("CLIENT SETNAME ''", "+OK\r\n"),
+            ("CLIENT SETNAME \"\"", "+OK\r\n"),
             ("CLIENT GETNAME", "$-1\r\n"),
-            ("CLIENT SETNAME 'a b'", "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"),
+            (
+                "CLIENT SETNAME \"a b\"",
+                "-ERR Client names cannot contain spaces, newlines or special characters.\r\n",
+            ),
             ("CLIENT SETINFO lib-name redis-py", "+OK\r\n"),
             ("CLIENT SETINFO LIB-VER 8.1", "+OK\r\n"),
             (
-                "CLIENT SETINFO lib-name 'a b'",
+                "CLIENT SETINFO lib-name \"a b\"",
                 "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n",
             ),
             ("CLIENT SETINFO foo x", "-ERR Unrecognized option 'foo'\r\n"),

@@ -14,9 +14,9 @@ use crate::resp::reply::{Proto, Reply};
 /// The rows of this family.
 pub static ROWS: &[Row] = &[
     session("ping", -1, ping),
-    session("echo", 2, echo),
-    session("hello", -1, hello).always().before_auth(),
-    session("auth", -2, auth).always().before_auth(),
+    session("echo", 2, echo).always(),
+    session("hello", -1, hello).always().before_auth().redacted(),
+    session("auth", -2, auth).always().before_auth().redacted(),
     session("select", 2, select).always(),
     session("quit", -1, quit).always().before_auth(),
     session("reset", 1, reset).always().before_auth(),
@@ -36,7 +36,7 @@ pub static ROWS: &[Row] = &[
 ];
 
 fn ping(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    if args.count() > 2 {
+    if args.remaining() > 1 {
         return Err(Refusal::wrong_arity("ping"));
     }
     match args.optional() {
@@ -60,7 +60,7 @@ fn ok(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Re
 
 /// `HELLO [version [AUTH user password] [SETNAME name]]`: all or nothing, as redis 7.2.
 fn hello(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let proto = match args.optional().map(|word| crate::number::parse_integer(word)) {
+    let proto = match args.optional().map(crate::number::parse_integer) {
         None => cx.session.proto(),
         Some(Some(2)) => Proto::Resp2,
         Some(Some(3)) => Proto::Resp3,
@@ -71,7 +71,9 @@ fn hello(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result
     while let Some(option) = args.optional() {
         match option.to_ascii_lowercase().as_slice() {
             b"auth" if args.remaining() >= 2 => login = Some((args.require()?, args.require()?)),
-            b"setname" if args.remaining() >= 1 => name = Some(client::printable(args.require()?, "Client names")?),
+            b"setname" if args.remaining() >= 1 => {
+                name = Some(client::printable(args.require()?, "Client names")?)
+            }
             _ => {
                 let option = String::from_utf8_lossy(option);
                 return Err(Refusal::text(format!("ERR Syntax error in HELLO option '{option}'")));
@@ -186,7 +188,10 @@ mod tests {
             ("HELLO 4", "-NOPROTO unsupported protocol version\r\n"),
             ("HELLO x", "-ERR Protocol version is not an integer or out of range\r\n"),
             ("HELLO 3 SETNAME", "-ERR Syntax error in HELLO option 'SETNAME'\r\n"),
-            ("HELLO 3 SETNAME 'a b'", "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"),
+            (
+                "HELLO 3 SETNAME \"a b\"",
+                "-ERR Client names cannot contain spaces, newlines or special characters.\r\n",
+            ),
             ("HELLO 3 AUTH a b", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"),
             ("AUTH default x", "+OK\r\n"),
             ("AUTH a b c", "-ERR syntax error\r\n"),

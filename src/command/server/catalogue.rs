@@ -1,0 +1,299 @@
+//! COMMAND: what the table knows, told in the servers' form.
+
+use super::keys_of::{KeysRefused, keys_of};
+use crate::command::args::Args;
+use crate::command::context::SessionCx;
+use crate::command::facts::{Begin, Facts, Find, KeySpec, words};
+use crate::command::row::Row;
+use crate::command::{glob, help, table};
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::Reply;
+
+/// Rows that are no subcommands, with their facts. A command that no real server has is not told.
+fn top_level() -> impl Iterator<Item = (&'static Row, &'static Facts)> {
+    known().filter(|(row, _)| !row.name.contains(' '))
+}
+
+fn known() -> impl Iterator<Item = (&'static Row, &'static Facts)> {
+    table::rows().filter_map(|row| Some((row, Facts::of(row.name)?)))
+}
+
+fn subcommands(container: &str) -> impl Iterator<Item = (&'static Row, &'static Facts)> {
+    known().filter(move |(row, _)| row.name.strip_prefix(container).is_some_and(|tail| tail.starts_with(' ')))
+}
+
+/// A command or subcommand by the name a client writes: `get`, `config|get`.
+fn by_name(name: &[u8]) -> Option<(&'static Row, &'static Facts)> {
+    let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase().replace('|', " ");
+    known().find(|(row, _)| row.name == name)
+}
+
+pub(super) fn command(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    out.array(top_level().count());
+    top_level().for_each(|(row, facts)| describe(row, facts, out));
+    Ok(())
+}
+
+pub(super) fn count(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    out.count(top_level().count());
+    Ok(())
+}
+
+/// `COMMAND INFO [name ...]`: null for names that are not known.
+pub(super) fn info(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    if args.is_empty() {
+        return command(cx, args, out);
+    }
+    out.array(args.remaining());
+    for name in args {
+        match by_name(name) {
+            Some((row, facts)) => describe(row, facts, out),
+            None => out.null_array(),
+        }
+    }
+    Ok(())
+}
+
+fn describe(row: &Row, facts: &'static Facts, out: &mut Reply) {
+    out.array(10);
+    out.bulk(facts.name);
+    out.integer(row.arity.into());
+    simple_set(facts.flags, out);
+    out.integer(facts.first_key.into());
+    out.integer(facts.last_key.into());
+    out.integer(facts.step.into());
+    simple_set(facts.acl, out);
+    out.set(words(facts.tips).count());
+    words(facts.tips).for_each(|tip| out.bulk(tip));
+    out.set(facts.key_specs().count());
+    facts.key_specs().for_each(|spec| describe_keys(spec, out));
+    out.array(subcommands(row.name).count());
+    subcommands(row.name).for_each(|(row, facts)| describe(row, facts, out));
+}
+
+fn simple_set(list: &'static str, out: &mut Reply) {
+    out.set(words(list).count());
+    words(list).for_each(|word| out.simple(word));
+}
+
+fn describe_keys(spec: KeySpec, out: &mut Reply) {
+    out.map(3);
+    out.bulk("flags");
+    simple_set(spec.flags, out);
+    out.bulk("begin_search");
+    match spec.begin {
+        Begin::Index(at) => typed("index", &[("index", at)], out),
+        Begin::Unknown => typed("unknown", &[], out),
+        Begin::Keyword(word, from) => {
+            out.map(2);
+            out.bulk("type");
+            out.bulk("keyword");
+            out.bulk("spec");
+            out.map(2);
+            out.bulk("keyword");
+            out.bulk(word);
+            out.bulk("startfrom");
+            out.integer(from);
+        }
+    }
+    out.bulk("find_keys");
+    match spec.find {
+        Find::Range { last, step, limit } => {
+            typed("range", &[("lastkey", last), ("keystep", step), ("limit", limit)], out);
+        }
+        Find::Count { index, first, step } => {
+            typed("keynum", &[("keynumidx", index), ("firstkey", first), ("keystep", step)], out);
+        }
+        Find::Unknown => typed("unknown", &[], out),
+    }
+}
+
+fn typed(kind: &str, numbers: &[(&str, i64)], out: &mut Reply) {
+    out.map(2);
+    out.bulk("type");
+    out.bulk(kind);
+    out.bulk("spec");
+    out.map(numbers.len());
+    for (name, number) in numbers {
+        out.bulk(name);
+        out.integer(*number);
+    }
+}
+
+/// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`, subcommands included.
+pub(super) fn list(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    if args.is_empty() {
+        return names(|_| true, out);
+    }
+    let filter = (args.take("filterby"), args.optional(), args.optional(), args.is_empty());
+    let (true, Some(kind), Some(value), true) = filter else { return Err(Refusal::SYNTAX) };
+    match kind.to_ascii_lowercase().as_slice() {
+        b"module" => names(|_| false, out),
+        b"aclcat" => names(|facts| words(facts.acl).any(|cat| cat.as_bytes().get(1..) == Some(value)), out),
+        b"pattern" => names(|facts| glob::matches_any_case(value, facts.name.as_bytes()), out),
+        _ => Err(Refusal::SYNTAX),
+    }
+}
+
+fn names(wanted: impl Fn(&Facts) -> bool, out: &mut Reply) -> Result<(), Refusal> {
+    out.deferred(Reply::array, |out| {
+        let wanted = known().filter(|(_, facts)| wanted(facts));
+        Ok(wanted.map(|(_, facts)| out.bulk(facts.name)).count())
+    })
+}
+
+/// `COMMAND DOCS [name ...]`: without arguments' syntax and history, which are for people reading the manual.
+pub(super) fn docs(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let wanted: Vec<_> =
+        if args.is_empty() { top_level().collect() } else { args.by_ref().filter_map(by_name).collect() };
+    out.map(wanted.len());
+    wanted.into_iter().for_each(|(row, facts)| document(row, facts, out));
+    Ok(())
+}
+
+fn document(row: &Row, facts: &'static Facts, out: &mut Reply) {
+    let texts = [
+        ("summary", facts.summary),
+        ("since", facts.since),
+        ("group", facts.group),
+        ("complexity", facts.complexity),
+        ("deprecated_since", facts.deprecated_since),
+        ("replaced_by", facts.replaced_by),
+    ];
+    let texts = texts.iter().filter(|(_, text)| !text.is_empty());
+    let subs = subcommands(row.name).count();
+    out.bulk(facts.name);
+    out.map(texts.clone().count() + usize::from(!facts.doc_flags.is_empty()) + usize::from(subs > 0));
+    for (name, text) in texts {
+        out.bulk(name);
+        out.bulk(text);
+    }
+    if !facts.doc_flags.is_empty() {
+        out.bulk("doc_flags");
+        simple_set(facts.doc_flags, out);
+    }
+    if subs > 0 {
+        out.bulk("subcommands");
+        out.map(subs);
+        subcommands(row.name).for_each(|(row, facts)| document(row, facts, out));
+    }
+}
+
+pub(super) fn getkeys(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let keys = keys_of_request(args)?;
+    out.array(keys.len());
+    keys.iter().for_each(|(key, _)| out.bulk(key));
+    Ok(())
+}
+
+pub(super) fn getkeysandflags(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let keys = keys_of_request(args)?;
+    out.array(keys.len());
+    for (key, flags) in keys {
+        out.array(2);
+        out.bulk(key);
+        let shown = words(flags).filter(|flag| !matches!(*flag, "variable_flags" | "incomplete"));
+        out.set(shown.clone().count());
+        shown.for_each(|flag| out.simple(flag));
+    }
+    Ok(())
+}
+
+fn keys_of_request<'a>(args: &mut Args<'a>) -> Result<Vec<(&'a [u8], &'static str)>, Refusal> {
+    let request: Vec<&[u8]> = args.collect();
+    let Some((found, _)) = request.first().and_then(|name| table::find(name, request.get(1).copied())) else {
+        return Err(Refusal::text("ERR Invalid command specified"));
+    };
+    let row = found.row;
+    let facts = Facts::of(row.name);
+    if facts.is_none_or(|facts| facts.key_specs.is_empty()) {
+        return Err(Refusal::text("ERR The command has no key arguments"));
+    }
+    if !row.arity_fits(request.len()) {
+        return Err(Refusal::text("ERR Invalid number of arguments specified for command"));
+    }
+    let specs: Vec<KeySpec> = facts.into_iter().flat_map(Facts::key_specs).collect();
+    keys_of(row.keys, &specs, &request)
+        .map_err(|KeysRefused| Refusal::text("ERR Invalid arguments specified for command"))
+}
+
+pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    help::write(
+        out,
+        "COMMAND",
+        &[
+            ("(no subcommand)", "What is known of all commands."),
+            ("COUNT", "How many commands there are."),
+            ("DOCS [<name> ...]", "What commands are for."),
+            ("GETKEYS <command> [<arg> ...]", "The keys in a command."),
+            ("GETKEYSANDFLAGS <command> [<arg> ...]", "The keys in a command, and what it does with them."),
+            ("INFO [<name> ...]", "What is known of those commands."),
+            ("LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]", "Names of commands."),
+        ],
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::testing::Session as Harness;
+
+    #[test]
+    fn info_has_ten_fields_and_null_for_unknown_names() {
+        let mut client = Harness::new(&[]);
+        let get = "*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n\
+                   *3\r\n+@read\r\n+@string\r\n+@fast\r\n*0\r\n\
+                   *1\r\n*6\r\n$5\r\nflags\r\n*2\r\n+RO\r\n+access\r\n$12\r\nbegin_search\r\n*4\r\n$4\r\ntype\r\n\
+                   $5\r\nindex\r\n$4\r\nspec\r\n*2\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n\
+                   $5\r\nrange\r\n$4\r\nspec\r\n*6\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n\
+                   $5\r\nlimit\r\n:0\r\n*0\r\n";
+        assert_eq!(client.ask("COMMAND INFO nosuch GET"), format!("*2\r\n*-1\r\n{get}"));
+        let config = client.ask("COMMAND INFO config");
+        assert!(config.contains("config|get") && config.contains("config|rewrite"), "{config}");
+        let top = top_level().count();
+        assert_eq!(client.ask("COMMAND COUNT"), format!(":{top}\r\n"));
+        assert!(client.ask("COMMAND").starts_with(&format!("*{top}\r\n")));
+        assert!(client.ask("COMMAND INFO").starts_with(&format!("*{top}\r\n")));
+    }
+
+    #[test]
+    fn lists_are_filtered_by_category_and_pattern() {
+        let mut client = Harness::new(&[]);
+        for (request, reply) in [
+            ("COMMAND LIST FILTERBY PATTERN client|k*", "*1\r\n$11\r\nclient|kill\r\n"),
+            ("COMMAND LIST FILTERBY MODULE x", "*0\r\n"),
+            ("COMMAND LIST FILTERBY ACLCAT nosuch", "*0\r\n"),
+            ("COMMAND LIST FILTERBY foo bar", "-ERR syntax error\r\n"),
+            ("COMMAND LIST FILTERBY PATTERN", "-ERR syntax error\r\n"),
+        ] {
+            assert_eq!(client.ask(request), reply, "{request}");
+        }
+        assert!(client.ask("COMMAND LIST FILTERBY ACLCAT connection").contains("client|id"));
+        assert!(client.ask("COMMAND LIST").contains("\r\nget\r\n"));
+    }
+
+    #[test]
+    fn docs_tell_what_a_command_is_for() {
+        let mut client = Harness::new(&[]);
+        let text = client.ask("COMMAND DOCS get nosuch");
+        assert!(text.starts_with("*2\r\n$3\r\nget\r\n*8\r\n$7\r\nsummary\r\n"), "{text}");
+        assert!(client.ask("COMMAND DOCS slaveof").contains("$16\r\ndeprecated_since\r\n$5\r\n5.0.0\r\n"));
+        assert!(client.ask("COMMAND DOCS config|get").starts_with("*2\r\n$10\r\nconfig|get\r\n"));
+    }
+
+    #[test]
+    fn keys_are_found_in_requests() {
+        let mut client = Harness::new(&[]);
+        for (request, reply) in [
+            ("COMMAND GETKEYS mset a b c d", "*2\r\n$1\r\na\r\n$1\r\nc\r\n"),
+            ("COMMAND GETKEYS get", "-ERR Invalid number of arguments specified for command\r\n"),
+            ("COMMAND GETKEYS nosuch", "-ERR Invalid command specified\r\n"),
+            ("COMMAND GETKEYS ping", "-ERR The command has no key arguments\r\n"),
+            ("COMMAND GETKEYS xread a b c", "-ERR Invalid arguments specified for command\r\n"),
+            ("COMMAND GETKEYSANDFLAGS get x", "*1\r\n*2\r\n$1\r\nx\r\n*2\r\n+RO\r\n+access\r\n"),
+        ] {
+            assert_eq!(client.ask(request), reply, "{request}");
+        }
+    }
+}

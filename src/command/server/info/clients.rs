@@ -1,0 +1,17 @@
+//! Section about clients.
+
+use super::Text;
+use crate::command::context::SessionCx;
+
+pub(super) fn clients(cx: &SessionCx<'_>, text: &mut Text) {
+    let counts = &cx.server.status.clients;
+    text.field("connected_clients", counts.connected());
+    text.field("cluster_connections", 0);
+    text.field("maxclients", cx.server.config.get().maxclients);
+    text.fixed("client_recent_max_input_buffer:0 client_recent_max_output_buffer:0");
+    text.field("blocked_clients", counts.blocked());
+    text.fixed(
+        "tracking_clients:0 pubsub_clients:0 watching_clients:0 clients_in_timeout_table:0 total_watched_keys:0 \
+         total_blocking_keys:0 total_blocking_keys_on_nokey:0",
+    );
+}

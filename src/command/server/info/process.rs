@@ -1,0 +1,120 @@
+//! Sections about the process: server, memory, cpu.
+
+use super::Text;
+use crate::clock;
+use crate::command::context::SessionCx;
+use crate::command::server::Identity;
+use crate::config::Config;
+use crate::process;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+pub(super) fn server(cx: &SessionCx<'_>, text: &mut Text) {
+    let status = &cx.server.status;
+    let config = cx.server.config.get();
+    let identity = Identity::of(cx.data.limits.dialect);
+    let uptime_s = (cx.now.0 - status.started.0).max(0) / 1000;
+    text.field("redis_version", &identity.redis_version);
+    if identity.server == "valkey" {
+        text.field("server_name", "valkey");
+        text.field("valkey_version", &identity.version);
+        text.field("valkey_release_stage", "ga");
+    }
+    text.field("remora_version", env!("CARGO_PKG_VERSION"));
+    text.fixed("redis_git_sha1:00000000 redis_git_dirty:0 redis_build_id:0 redis_mode:standalone");
+    text.field("os", process::os());
+    text.field("arch_bits", usize::BITS);
+    text.fixed(
+        "monotonic_clock:POSIX_clock_gettime multiplexing_api:epoll atomicvar_api:rust-atomics gcc_version:0.0.0",
+    );
+    text.field("process_id", std::process::id());
+    text.field("process_supervised", "no");
+    text.field("run_id", &status.run_id);
+    text.field("tcp_port", config.port);
+    text.field("server_time_usec", clock::unix_us());
+    text.field("uptime_in_seconds", uptime_s);
+    text.field("uptime_in_days", uptime_s / SECONDS_PER_DAY);
+    text.fixed("hz:10 configured_hz:10");
+    text.field("lru_clock", (cx.now.0 / 1000) & 0xff_ffff);
+    let executable = std::env::current_exe().unwrap_or_default();
+    text.field("executable", executable.display());
+    text.field("config_file", "");
+    text.field("io_threads_active", config.io_threads);
+    listeners(&config, text);
+}
+
+fn listeners(config: &Config, text: &mut Text) {
+    let mut number = 0;
+    if config.port != 0 && !config.bind.is_empty() {
+        let binds: String = config.bind.iter().map(|bind| format!("bind={bind},")).collect();
+        text.field("listener0", format_args!("name=tcp,{binds}port={}", config.port));
+        number += 1;
+    }
+    if let Some(path) = &config.unixsocket {
+        text.field(&format!("listener{number}"), format_args!("name=unix,bind={}", path.display()));
+    }
+}
+
+pub(super) fn memory(cx: &SessionCx<'_>, text: &mut Text) {
+    let (memory, peak) = cx.server.status.memory();
+    let used = memory.allocated;
+    let startup = cx.server.status.memory_at_start().min(used);
+    let resident = usize::try_from(process::resident_bytes()).unwrap_or(usize::MAX);
+    let machine = usize::try_from(process::machine_bytes()).unwrap_or(usize::MAX);
+    text.size("used_memory", used);
+    text.size("used_memory_rss", resident);
+    text.size("used_memory_peak", peak);
+    text.field("used_memory_peak_perc", percent(used, peak));
+    text.field("used_memory_overhead", startup);
+    text.field("used_memory_startup", startup);
+    text.field("used_memory_dataset", used - startup);
+    text.field("used_memory_dataset_perc", percent(used - startup, used - startup));
+    text.field("allocator_allocated", used);
+    text.field("allocator_active", memory.active);
+    text.field("allocator_resident", memory.resident);
+    text.field("allocator_muzzy", 0);
+    text.size("total_system_memory", machine);
+    text.fixed("used_memory_lua:0 used_memory_vm_eval:0 used_memory_lua_human:0B used_memory_scripts_eval:0");
+    text.fixed("number_of_cached_scripts:0 number_of_functions:0");
+    text.field("number_of_libraries", cx.data.functions.len());
+    text.fixed("used_memory_vm_functions:0 used_memory_vm_total:0 used_memory_vm_total_human:0B");
+    text.fixed("used_memory_functions:0 used_memory_scripts:0 used_memory_scripts_human:0B");
+    text.fixed("maxmemory:0 maxmemory_human:0B maxmemory_policy:noeviction");
+    overhead(text, "allocator_frag", memory.active, used);
+    overhead(text, "allocator_rss", memory.resident, memory.active);
+    overhead(text, "rss_overhead", resident, memory.resident);
+    text.field("mem_fragmentation_ratio", ratio(resident, used));
+    text.field("mem_fragmentation_bytes", difference(resident, used));
+    text.fixed(
+        "mem_not_counted_for_evict:0 mem_replication_backlog:0 mem_total_replication_buffers:0 \
+         mem_replica_full_sync_buffer:0 mem_clients_slaves:0 mem_clients_normal:0 mem_cluster_links:0 mem_aof_buffer:0 \
+         mem_allocator:jemalloc-5.3.1 mem_overhead_db_hashtable_rehashing:0 active_defrag_running:0 \
+         lazyfree_pending_objects:0 lazyfreed_objects:0",
+    );
+}
+
+/// `name_ratio` and `name_bytes`: how much more `whole` is than `part`.
+fn overhead(text: &mut Text, name: &str, whole: usize, part: usize) {
+    text.field(&format!("{name}_ratio"), ratio(whole, part));
+    text.field(&format!("{name}_bytes"), difference(whole, part));
+}
+
+fn ratio(whole: usize, part: usize) -> String {
+    format!("{:.2}", if part == 0 { 1.0 } else { whole as f64 / part as f64 })
+}
+
+fn difference(whole: usize, part: usize) -> i64 {
+    let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
+    signed(whole) - signed(part)
+}
+
+fn percent(part: usize, whole: usize) -> String {
+    format!("{:.2}%", if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 })
+}
+
+pub(super) fn cpu(_: &SessionCx<'_>, text: &mut Text) {
+    let time = process::cpu_time();
+    text.field("used_cpu_sys", format_args!("{:.6}", time.system_s));
+    text.field("used_cpu_user", format_args!("{:.6}", time.user_s));
+    text.fixed("used_cpu_sys_children:0.000000 used_cpu_user_children:0.000000");
+}

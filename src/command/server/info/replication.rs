@@ -1,0 +1,69 @@
+//! Section about the link, as a real replica writes it (field order: protocol 7.4). `role` is `slave` and not
+//! `replica`: that is what exporters and Sentinel look for.
+
+use super::Text;
+use crate::clock::UnixMs;
+use crate::command::context::SessionCx;
+use crate::status::LinkPhase;
+
+pub(super) fn replication(cx: &SessionCx<'_>, text: &mut Text) {
+    let (status, config, position) = (&cx.server.status, cx.server.config.get(), &cx.data.position);
+    let (link, master) = (&status.link, cx.server.master.borrow().address.clone());
+    let seconds_ago = |at: Option<UnixMs>| at.map_or(-1, |at| (cx.now.0 - at.0).max(0) / 1000);
+    text.field("role", "slave");
+    text.field("master_host", master.host());
+    text.field("master_port", master.port());
+    text.field("master_link_status", if link.is_up() { "up" } else { "down" });
+    // As the real ones: -1 while the link is down.
+    text.field("master_last_io_seconds_ago", seconds_ago(link.last_io().filter(|_| link.is_up())));
+    text.field("master_sync_in_progress", u8::from(link.phase() == LinkPhase::Sync));
+    // A real replica that never had a master shows 1.
+    let applied = if status.is_loaded() { position.offset.0 } else { 1 };
+    text.field("slave_read_repl_offset", link.received().0.max(applied));
+    text.field("slave_repl_offset", applied);
+    buffers(cx, text);
+    if link.phase() == LinkPhase::Sync {
+        syncing(cx, text);
+    }
+    if !link.is_up() {
+        text.field("master_link_down_since_seconds", seconds_ago(link.down_since()));
+    }
+    text.field("slave_priority", config.replica_priority);
+    text.fixed("slave_read_only:1 replica_announced:1 connected_slaves:0");
+    if cx.data.limits.dialect.is_valkey() {
+        text.field("replicas_waiting_psync", 0);
+    }
+    text.field("master_failover_state", "no-failover");
+    text.field("master_replid", position.replid);
+    text.field("master_replid2", position.replid2);
+    text.field("master_repl_offset", position.offset);
+    match position.second_offset {
+        Some(offset) => text.field("second_repl_offset", offset),
+        None => text.field("second_repl_offset", -1),
+    }
+    text.field("repl_backlog_active", 0);
+    text.field("repl_backlog_size", config.repl_backlog_size_bytes);
+    text.fixed("repl_backlog_first_byte_offset:0 repl_backlog_histlen:0");
+}
+
+fn buffers(cx: &SessionCx<'_>, text: &mut Text) {
+    text.fixed(if cx.data.limits.dialect.is_valkey() {
+        "replicas_repl_buffer_size:0 replicas_repl_buffer_peak:0"
+    } else {
+        "replica_full_sync_buffer_size:0 replica_full_sync_buffer_peak:0"
+    });
+}
+
+fn syncing(cx: &SessionCx<'_>, text: &mut Text) {
+    let link = &cx.server.status.link;
+    let sync = link.sync();
+    // 0 where the master has not told the size.
+    let total = sync.total_bytes.unwrap_or(0);
+    let perc = if total == 0 { 0.0 } else { sync.read_bytes as f64 * 100.0 / total as f64 };
+    let quiet_s = link.last_io().map_or(0, |at| (cx.now.0 - at.0).max(0) / 1000);
+    text.field("master_sync_total_bytes", total);
+    text.field("master_sync_read_bytes", sync.read_bytes);
+    text.field("master_sync_left_bytes", total.saturating_sub(sync.read_bytes));
+    text.field("master_sync_perc", format_args!("{perc:.2}"));
+    text.field("master_sync_last_io_seconds_ago", quiet_s);
+}

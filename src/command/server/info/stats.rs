@@ -1,0 +1,43 @@
+//! Section of counters and rates.
+
+use super::Text;
+use crate::command::context::SessionCx;
+
+pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
+    let status = &cx.server.status;
+    let (totals, rates, link) = (status.totals(), status.rates(), &status.link);
+    let kbps = |rate: f64| format!("{:.2}", rate / 1024.0);
+    text.field("total_connections_received", status.clients.accepted());
+    text.field("total_commands_processed", totals.commands_processed());
+    text.field("instantaneous_ops_per_sec", rates.ops.round());
+    text.field("total_net_input_bytes", totals.net_in + link.bytes_in());
+    text.field("total_net_output_bytes", totals.net_out + link.bytes_out());
+    text.field("total_net_repl_input_bytes", link.bytes_in());
+    text.field("total_net_repl_output_bytes", 0);
+    text.field("instantaneous_input_kbps", kbps(rates.net_in + rates.repl_in));
+    text.field("instantaneous_output_kbps", kbps(rates.net_out));
+    text.field("instantaneous_input_repl_kbps", kbps(rates.repl_in));
+    text.field("instantaneous_output_repl_kbps", "0.00");
+    text.field("rejected_connections", status.clients.rejected());
+    text.fixed(
+        "sync_full:0 sync_partial_ok:0 sync_partial_err:0 expired_subkeys:0 expired_keys:0 expired_stale_perc:0.00 \
+         expired_time_cap_reached_count:0 expire_cycle_cpu_milliseconds:0 evicted_keys:0",
+    );
+    text.field("evicted_clients", 0);
+    text.fixed("evicted_scripts:0 total_eviction_exceeded_time:0 current_eviction_exceeded_time:0");
+    text.field("keyspace_hits", totals.hits);
+    text.field("keyspace_misses", totals.misses);
+    text.fixed(
+        "pubsub_channels:0 pubsub_patterns:0 pubsubshard_channels:0 latest_fork_usec:0 total_forks:0 \
+         migrate_cached_sockets:0 slave_expires_tracked_keys:0 active_defrag_hits:0 active_defrag_misses:0 \
+         active_defrag_key_hits:0 active_defrag_key_misses:0 total_active_defrag_time:0 \
+         current_active_defrag_time:0 tracking_total_keys:0 tracking_total_items:0 tracking_total_prefixes:0 \
+         unexpected_error_replies:0",
+    );
+    text.field("total_error_replies", totals.error_replies());
+    text.fixed("dump_payload_sanitizations:0 client_query_buffer_limit_disconnections:0");
+    text.field("client_output_buffer_limit_disconnections", status.clients.evicted());
+    text.fixed(
+        "acl_access_denied_auth:0 acl_access_denied_cmd:0 acl_access_denied_key:0 acl_access_denied_channel:0",
+    );
+}

@@ -1,0 +1,126 @@
+//! Which words of a request are keys, by the key specifications of its command.
+
+use crate::command::facts::{Begin, Find, KeySpec};
+use crate::command::row::Keys;
+use crate::number::parse_integer;
+
+/// The request is malformed: its keys cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeysRefused;
+
+/// The keys of a request (its name first) and the flags under which they are used.
+pub(super) fn keys_of<'a>(
+    keys: Keys,
+    specs: &[KeySpec],
+    request: &[&'a [u8]],
+) -> Result<Vec<(&'a [u8], &'static str)>, KeysRefused> {
+    let mut found = Vec::new();
+    for spec in specs {
+        let Some(begin) = begin(spec.begin, request) else { continue };
+        for at in positions(spec.find, begin, request)? {
+            found.push((*request.get(at).ok_or(KeysRefused)?, spec.flags));
+        }
+    }
+    if keys == Keys::WithStore && specs.iter().any(|spec| spec.begin == Begin::Unknown) {
+        found.extend(store_of_sort(request));
+    }
+    let all_optional = specs.iter().all(|spec| matches!(spec.find, Find::Count { .. }));
+    if found.is_empty() && !all_optional { Err(KeysRefused) } else { Ok(found) }
+}
+
+fn begin(begin: Begin, request: &[&[u8]]) -> Option<usize> {
+    let is = |at: &usize, word: &str| request[*at].eq_ignore_ascii_case(word.as_bytes());
+    match begin {
+        Begin::Index(at) => usize::try_from(at).ok().filter(|at| *at < request.len()),
+        Begin::Unknown => None,
+        Begin::Keyword(word, from) if from >= 0 => {
+            let from = usize::try_from(from).ok()?;
+            (from..request.len()).find(|at| is(at, word)).map(|at| at + 1)
+        }
+        Begin::Keyword(word, from) => {
+            let last = request.len().checked_sub(usize::try_from(from.unsigned_abs()).ok()?)?;
+            (1..=last).rev().find(|at| is(at, word)).map(|at| at + 1)
+        }
+    }
+}
+
+fn positions(find: Find, begin: usize, request: &[&[u8]]) -> Result<Vec<usize>, KeysRefused> {
+    let words = request.len();
+    let step_of = |step: i64| usize::try_from(step).ok().filter(|step| *step > 0).ok_or(KeysRefused);
+    match find {
+        Find::Unknown => Ok(Vec::new()),
+        Find::Range { last, step, limit } => {
+            let last = match (usize::try_from(last), limit) {
+                (Ok(last), _) => begin + last,
+                // The first half (or third ...) of what is behind the beginning.
+                (Err(_), limit) if limit > 1 && last == -1 => {
+                    let share = words.saturating_sub(begin) / step_of(limit)?;
+                    (begin + share).checked_sub(1).ok_or(KeysRefused)?
+                }
+                (Err(_), _) => {
+                    let back = usize::try_from(last.unsigned_abs()).map_err(|_| KeysRefused)?;
+                    words.checked_sub(back).ok_or(KeysRefused)?
+                }
+            };
+            Ok((begin..=last).step_by(step_of(step)?).collect())
+        }
+        Find::Count { index, first, step } => {
+            let at = |offset: i64| usize::try_from(offset).map(|offset| begin + offset).map_err(|_| KeysRefused);
+            let count = request.get(at(index)?).and_then(|word| parse_integer(word));
+            let count = count.and_then(|count| usize::try_from(count).ok()).ok_or(KeysRefused)?;
+            let (first, step) = (at(first)?, step_of(step)?);
+            // More keys than words cannot be: checked before anything is as long as the number says.
+            if count > words {
+                return Err(KeysRefused);
+            }
+            Ok((0..count).map(|n| first + n * step).collect())
+        }
+    }
+}
+
+/// `SORT key ... STORE destination`: the specification of this one says "unknown".
+fn store_of_sort<'a>(request: &[&'a [u8]]) -> Option<(&'a [u8], &'static str)> {
+    let store = request.iter().rposition(|word| word.eq_ignore_ascii_case(b"store"))?;
+    request.get(store + 1).map(|key| (*key, "OW,update"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::facts::Facts;
+
+    fn keys(line: &str) -> Result<Vec<String>, KeysRefused> {
+        let request: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let facts = Facts::of(&line.split(' ').next().unwrap_or_default().to_lowercase()).expect("a command");
+        let specs: Vec<KeySpec> = facts.key_specs().collect();
+        let kind = if facts.name == "sort" { Keys::WithStore } else { Keys::None };
+        let keys = keys_of(kind, &specs, &request)?;
+        Ok(keys.into_iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()).collect())
+    }
+
+    #[test]
+    fn keys_are_where_the_specifications_say() {
+        let check = |line: &str, expected: &[&str]| {
+            assert_eq!(keys(line).unwrap_or_else(|_| panic!("{line}")), expected, "{line}");
+        };
+        check("GET k", &["k"]);
+        check("MSET a 1 b 2", &["a", "b"]);
+        check("BLPOP a b 0", &["a", "b"]);
+        check("ZUNIONSTORE d 2 a b WEIGHTS 1 2", &["d", "a", "b"]);
+        check("EVAL script 2 a b c", &["a", "b"]);
+        check("EVAL script 0", &[]);
+        check("XREAD COUNT 1 STREAMS a b 0 0", &["a", "b"]);
+        check("XREADGROUP GROUP streams c STREAMS a 0", &["a"]);
+        check("SORT a BY x STORE d", &["a", "d"]);
+        check("SORT a", &["a"]);
+        check("GEORADIUS k 0 0 1 m STORE d", &["k", "d"]);
+        check("MIGRATE h 1 \"\" 0 10 KEYS a b", &["\"\"", "a", "b"]);
+    }
+
+    #[test]
+    fn requests_whose_keys_cannot_be_told_are_refused() {
+        for line in ["XREAD a b c", "EVAL script x", "EVAL script 3 a", "ZUNION 999999999 a", "ZUNION -1 a"] {
+            assert_eq!(keys(line), Err(KeysRefused), "{line}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! LATENCY: how long commands take. There is no fork, no disk and no expiry cycle here whose spikes a latency
+//! monitor would record, so LATEST and HISTORY are empty; HISTOGRAM is real.
+
+use crate::command::args::Args;
+use crate::command::context::SessionCx;
+use crate::command::{help, table};
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::Reply;
+use crate::status::CommandTotals;
+
+pub(super) fn latest(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    out.array(0);
+    Ok(())
+}
+
+pub(super) fn history(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    out.array(0);
+    Ok(())
+}
+
+pub(super) fn reset(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    out.integer(0);
+    Ok(())
+}
+
+/// `LATENCY HISTOGRAM [command ...]`: per command its calls and, cumulated, how many took at most so many
+/// microseconds. A container stands for its subcommands.
+pub(super) fn histogram(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let wanted: Vec<String> =
+        args.map(|name| String::from_utf8_lossy(name).to_lowercase().replace('|', " ")).collect();
+    let totals = cx.server.status.totals();
+    let is_wanted = |name: &str| {
+        wanted.is_empty()
+            || wanted
+                .iter()
+                .any(|w| name == w || name.strip_prefix(w.as_str()).is_some_and(|t| t.starts_with(' ')))
+    };
+    let found: Vec<_> =
+        table::rows().zip(&totals.commands).filter(|(row, stat)| stat.calls > 0 && is_wanted(row.name)).collect();
+    out.map(found.len());
+    for (row, stat) in found {
+        out.bulk(row.name.replace(' ', "|"));
+        write(stat, out);
+    }
+    Ok(())
+}
+
+fn write(stat: &CommandTotals, out: &mut Reply) {
+    let mut cumulated = 0;
+    let bounds: Vec<(u64, u64)> = stat
+        .buckets
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count > 0)
+        .map(|(index, count)| {
+            cumulated += count;
+            (CommandTotals::bound_usec(index), cumulated)
+        })
+        .collect();
+    out.map(2);
+    out.bulk("calls");
+    out.integer(i64::try_from(stat.calls).unwrap_or(i64::MAX));
+    out.bulk("histogram_usec");
+    out.map(bounds.len());
+    for (usec, count) in bounds {
+        out.integer(i64::try_from(usec).unwrap_or(i64::MAX));
+        out.integer(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    help::write(
+        out,
+        "LATENCY",
+        &[
+            ("HISTOGRAM [<command> ...]", "How often each command took at most so many microseconds."),
+            ("HISTORY <event>", "Empty: no events are recorded here."),
+            ("LATEST", "Empty: no events are recorded here."),
+            ("RESET [<event> ...]", "Answers 0: no events are recorded here."),
+        ],
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::table;
+    use crate::command::testing::Session as Harness;
+
+    #[test]
+    fn the_histogram_counts_calls_up_to_each_bound() {
+        let mut client = Harness::new(&[]);
+        let stats = client.server().status.add_worker(table::rows().count());
+        let index = |name: &str| table::rows().position(|row| row.name == name).expect("a row");
+        [900, 1_500, 30_000, 31_000].map(|ns| stats.ran(index("ping"), ns));
+        stats.ran(index("client id"), 500);
+        let ping = "$4\r\nping\r\n*4\r\n$5\r\ncalls\r\n:4\r\n$14\r\nhistogram_usec\r\n\
+                    *6\r\n:1\r\n:1\r\n:2\r\n:2\r\n:33\r\n:4\r\n";
+        assert_eq!(client.ask("LATENCY HISTOGRAM ping nosuch"), format!("*2\r\n{ping}"));
+        assert!(client.ask("LATENCY HISTOGRAM client").starts_with("*2\r\n$9\r\nclient|id\r\n"));
+        assert!(client.ask("LATENCY HISTOGRAM").starts_with("*4\r\n"));
+    }
+}

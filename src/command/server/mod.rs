@@ -1,0 +1,102 @@
+//! The server: settings, numbers, the catalogue of commands, debugging.
+
+mod catalogue;
+mod config;
+mod debug;
+mod identity;
+mod info;
+mod keys_of;
+mod latency;
+mod slowlog;
+
+pub(super) use identity::Identity;
+
+use super::args::Args;
+use super::context::SessionCx;
+use super::row::{Row, container, session};
+use crate::clock;
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::Reply;
+
+/// The rows of this family.
+pub static ROWS: &[Row] = &[
+    container("command", -1).alone(catalogue::command).always(),
+    session("command count", 2, catalogue::count).always(),
+    session("command list", -2, catalogue::list).always(),
+    session("command info", -2, catalogue::info).always(),
+    session("command docs", -2, catalogue::docs).always(),
+    session("command getkeys", -3, catalogue::getkeys).always(),
+    session("command getkeysandflags", -3, catalogue::getkeysandflags).always(),
+    session("command help", 2, catalogue::help).always(),
+    container("config", -2).always(),
+    session("config get", -3, config::get).always(),
+    session("config set", -4, config::set).always().redacted(),
+    session("config resetstat", 2, config::resetstat).always(),
+    session("config rewrite", 2, config::rewrite).always(),
+    session("config help", 2, config::help).always(),
+    session("debug", -2, debug::debug).always(),
+    session("info", -1, info::info).always(),
+    container("latency", -2).always(),
+    session("latency histogram", -2, latency::histogram).always(),
+    session("latency history", 3, latency::history).always(),
+    session("latency latest", 2, latency::latest).always(),
+    session("latency reset", -2, latency::reset).always(),
+    session("latency help", 2, latency::help).always(),
+    session("lolwut", -1, lolwut),
+    container("module", -2).always(),
+    session("module list", 2, module_list),
+    container("slowlog", -2).always(),
+    session("slowlog get", -2, slowlog::get).always(),
+    session("slowlog len", 2, slowlog::len).always(),
+    session("slowlog reset", 2, slowlog::reset).always(),
+    session("slowlog help", 2, slowlog::help).always(),
+    session("time", 1, time).always(),
+];
+
+/// Seconds and microseconds, as texts.
+fn time(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let now_us = clock::unix_us();
+    out.array(2);
+    out.bulk_integer(now_us / 1_000_000);
+    out.bulk_integer(now_us % 1_000_000);
+    Ok(())
+}
+
+/// No module is loaded: RediSearch, RedisJSON and their kin are asked for with this before they are used.
+fn module_list(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    out.array(0);
+    Ok(())
+}
+
+const FISH: &str = r"
+                  ____....----....____
+         __..--''  ||||||||||||||    ''--..__
+    .--''   o      ||||||||||||||            ''--..___/|
+   <                ``````````````                     <
+    '--..__  \___                     ___...----''''''\|
+           ''--...____....-------''''''
+      a remora holds on to something bigger and gets there for free
+";
+
+/// `LOLWUT [VERSION n ...]`
+fn lolwut(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    if args.remaining() >= 2 && args.take("version") {
+        args.integer()?;
+    }
+    out.verbatim("txt", format!("{FISH}\nremora ver. {}\n", env!("CARGO_PKG_VERSION")));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Session as Harness;
+
+    #[test]
+    fn small_commands_answer_as_the_servers_do() {
+        let mut client = Harness::new(&[]);
+        assert!(client.ask("TIME").starts_with("*2\r\n$"));
+        assert_eq!(client.ask("MODULE LIST"), "*0\r\n");
+        assert_eq!(client.ask("LOLWUT VERSION x"), "-ERR value is not an integer or out of range\r\n");
+        assert!(client.ask("LOLWUT VERSION 5 1 1").contains("remora ver. "));
+    }
+}

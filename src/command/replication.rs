@@ -74,7 +74,7 @@ fn failover(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<()
 
 /// Everything that replicas say of themselves is taken; acknowledgements get no reply.
 fn replconf(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    if args.remaining() % 2 != 0 {
+    if !args.remaining().is_multiple_of(2) {
         return Err(Refusal::SYNTAX);
     }
     while let (Some(option), Some(_)) = (args.optional(), args.optional()) {

@@ -19,7 +19,7 @@ pub struct WorkerStats {
 }
 
 /// Buckets of a histogram of times: the first up to 1.024 us, each next one twice as long, the last open (8 s).
-pub const BUCKETS: usize = 24;
+pub(super) const BUCKETS: usize = 24;
 
 #[derive(Debug, Default)]
 struct CommandStat {

@@ -92,7 +92,7 @@ mod tests {
         let mut client = Harness::new(&[]);
         let stats = client.server().status.add_worker(table::rows().count());
         let index = |name: &str| table::rows().position(|row| row.name == name).expect("a row");
-        [900, 1_500, 30_000, 31_000].map(|ns| stats.ran(index("ping"), ns));
+        [900, 1_500, 30_000, 31_000].into_iter().for_each(|ns| stats.ran(index("ping"), ns));
         stats.ran(index("client id"), 500);
         let ping = "$4\r\nping\r\n*4\r\n$5\r\ncalls\r\n:4\r\n$14\r\nhistogram_usec\r\n\
                     *6\r\n:1\r\n:1\r\n:2\r\n:2\r\n:33\r\n:4\r\n";

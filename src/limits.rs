@@ -50,6 +50,9 @@ pub const MAXCLIENTS_DEFAULT: usize = 10_000;
 pub const RANDOM_MEMBERS_MAX: usize = 1 << 24;
 /// Entries asked of one SCAN step without COUNT (as redis).
 pub const SCAN_COUNT_DEFAULT: usize = 10;
+/// Most repeated picks of one SRANDMEMBER or HRANDFIELD with a negative count. Real servers try any number and are
+/// gone for as long; a replica that must go on applying refuses.
+pub const RANDOM_REPEATS_MAX: u64 = 1 << 22;
 
 const _: () = assert!(UNAUTHENTICATED_BULK_BYTES_MAX < BULK_BYTES_MAX);
 const _: () = assert!(UNAUTHENTICATED_ARGUMENTS_MAX < REQUEST_ARGUMENTS_MAX);

@@ -7,6 +7,7 @@
 //! A subcommand is a row named `"object encoding"`. Nothing else needs to be touched.
 
 pub mod args;
+pub mod chance;
 pub mod clients;
 pub mod context;
 pub mod expiry;

@@ -36,6 +36,16 @@ impl Refusal {
          configuration is correct?",
     );
     pub const NO_PROTO: Self = Self::fixed("NOPROTO unsupported protocol version");
+    pub const INCREMENT_OVERFLOW: Self = Self::fixed("ERR increment or decrement would overflow");
+    pub const HASH_NOT_AN_INTEGER: Self = Self::fixed("ERR hash value is not an integer");
+    pub const FIELDS_MISSING: Self =
+        Self::fixed("ERR Mandatory argument FIELDS is missing or not at the right position");
+    pub const FIELDS_NOT_POSITIVE: Self = Self::fixed("ERR Number of fields must be a positive integer");
+    pub const FIELDS_MISMATCH: Self =
+        Self::fixed("ERR The `numfields` parameter must match the number of arguments");
+    pub const NUMKEYS_NOT_POSITIVE: Self = Self::fixed("ERR numkeys should be greater than 0");
+    pub const NUMKEYS_TOO_MANY: Self = Self::fixed("ERR Number of keys can't be greater than number of args");
+    pub const LIMIT_NEGATIVE: Self = Self::fixed("ERR LIMIT can't be negative");
     pub const NOT_A_HYPERLOGLOG: Self = Self::fixed("WRONGTYPE Key is not a valid HyperLogLog string value.");
     pub const TOO_MANY_CLIENTS: Self = Self::fixed("ERR max number of clients reached");
     pub const STRING_TOO_LONG: Self = Self::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");

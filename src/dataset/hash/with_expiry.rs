@@ -81,10 +81,12 @@ fn insert(pack: &mut Listpack, field: &[u8], value: &[u8], expiry: Option<UnixMs
         pack.push(value);
         return pack.push_integer(NEVER);
     };
-    let is_later = |ms: Element<'_>| ms.as_integer().is_none_or(|ms| ms == NEVER || ms >= expiry.0);
+    // Nothing expires in the first millisecond of 1970, which stands for no expiry.
+    let expiry = expiry.0.max(NEVER + 1);
+    let is_later = |ms: Element<'_>| ms.as_integer().is_none_or(|ms| ms == NEVER || ms >= expiry);
     let mut expiries = pack.iter().skip(STEP - 1).step_by(STEP);
     let at = expiries.position(is_later).map_or(pack.len(), |entry| entry * STEP);
     pack.insert(at, field);
     pack.insert(at + 1, value);
-    pack.insert(at + 2, itoa::Buffer::new().format(expiry.0).as_bytes());
+    pack.insert(at + 2, itoa::Buffer::new().format(expiry).as_bytes());
 }

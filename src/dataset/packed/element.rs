@@ -10,7 +10,7 @@
 use crate::number::parse_integer;
 
 /// An element as the blob has it: bytes, or an integer whose decimal text is the element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element<'a> {
     Str(&'a [u8]),
     Int(i64),

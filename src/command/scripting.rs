@@ -1,5 +1,5 @@
-//! Scripts and function libraries. Libraries are kept as the master sent them, for our sub-replicas; nothing is run
-//! here, neither for clients nor for the master, who sends the effects of what it has run.
+//! Scripts and function libraries. Libraries are kept as the master sent them, for our sub-replicas; nothing is
+//! run here, neither for clients nor for the master, who sends the effects of what it has run.
 
 use super::args::Args;
 use super::context::{ApplyCx, SessionCx};
@@ -27,8 +27,8 @@ fn not_served(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<
     Err(Refusal::text("ERR scripts are not served yet"))
 }
 
-/// A redis 6.0 master with `lua-replicate-commands no` sends scripts instead of what they have done. What they would
-/// do here cannot be known without running them exactly as the master did.
+/// A redis 6.0 master with `lua-replicate-commands no` sends scripts instead of what they have done. What they
+/// would do here cannot be known without running them exactly as the master did.
 fn script(_: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let name = String::from_utf8_lossy(args.word(0).unwrap_or_default()).to_uppercase();
     Err(Refusal::text(format!(
@@ -37,8 +37,8 @@ fn script(_: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     )))
 }
 
-/// SCRIPT LOAD and SCRIPT FLUSH of a redis 6.0 master are about its cache of scripts. Nothing here runs any, and the
-/// master says it again to whoever syncs with us next, so there is nothing to keep.
+/// SCRIPT LOAD and SCRIPT FLUSH of a redis 6.0 master are about its cache of scripts. Nothing here runs any, and
+/// the master says it again to whoever syncs with us next, so there is nothing to keep.
 fn cached(_: &mut ApplyCx<'_>, _: &mut Args<'_>) -> Result<(), Refusal> {
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Vector sets of redis 8.0. remora does not keep them: a key that holds one is marked, so that it counts, can be
 //! renamed and deleted, and says what it is instead of looking empty.
 //!
-//! A marked key stays until the master deletes it. When VREM takes the last element the master's key is gone without
-//! a DEL in the stream, and ours is still marked: elements are not counted here.
+//! A marked key stays until the master deletes it. When VREM takes the last element the master's key is gone
+//! without a DEL in the stream, and ours is still marked: elements are not counted here.
 
 use super::args::Args;
 use super::context::{ApplyCx, ReadCx};

@@ -1,12 +1,12 @@
-//! How many entries a group has read and how many it has not, told without a walk. The servers disagree where XDEL has
-//! left holes or trimming has overtaken a group; each is followed as measured.
+//! How many entries a group has read and how many it has not, told without a walk. The servers disagree where XDEL
+//! has left holes or trimming has overtaken a group; each is followed as measured.
 
 use super::{Group, Stream, StreamId};
 use crate::dataset::Dialect;
 
 impl Stream {
-    /// How many of the entries ever added come up to `id`, where that can be told: at the ends, and only if XDEL has
-    /// left no hole there. As redis 7.0: `entries-read` of a group that was moved.
+    /// How many of the entries ever added come up to `id`, where that can be told: at the ends, and only if XDEL
+    /// has left no hole there. As redis 7.0: `entries-read` of a group that was moved.
     pub fn entries_up_to(&self, id: StreamId, dialect: Dialect) -> Option<u64> {
         let c = &self.counters;
         if c.entries_added == 0 {

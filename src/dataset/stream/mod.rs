@@ -1,8 +1,8 @@
 //! Streams: an ordered map of nodes, the counters that go with them, and consumer groups.
 //!
-//! Comes in: nodes of a snapshot, entries of the master's XADD. Goes out: entries in order from either end, and the
-//! nodes as they are for snapshots. Every change leaves the nodes byte for byte as the servers would have them, so
-//! that a DUMP here equals the master's.
+//! Comes in: nodes of a snapshot, entries of the master's XADD. Goes out: entries in order from either end, and
+//! the nodes as they are for snapshots. Every change leaves the nodes byte for byte as the servers would have
+//! them, so that a DUMP here equals the master's.
 
 mod group;
 mod id;
@@ -129,8 +129,9 @@ impl Stream {
         self.range_back(StreamId::MIN, StreamId::MAX).next().map(|entry| entry.id)
     }
 
-    /// Adds an entry; `words` are names and values by turns. As redis 7.0: a node that has `stream-node-max-entries`
-    /// entries, deleted ones included, or would reach `stream-node-max-bytes`, is followed by a new one.
+    /// Adds an entry; `words` are names and values by turns. As redis 7.0: a node that has
+    /// `stream-node-max-entries` entries, deleted ones included, or would reach `stream-node-max-bytes`, is
+    /// followed by a new one.
     pub fn append(&mut self, id: StreamId, words: &[&[u8]], limits: &EncodingLimits) -> Result<(), AppendError> {
         if id <= self.counters.last_id {
             return Err(AppendError::NotGreater);
@@ -158,8 +159,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Deletes entries (XDEL); answers how many were there. A node goes with its last entry; until then its deleted
-    /// entries stay in it.
+    /// Deletes entries (XDEL); answers how many were there. A node goes with its last entry; until then its
+    /// deleted entries stay in it.
     pub fn delete(&mut self, ids: &[StreamId]) -> u64 {
         let deleted = ids.iter().filter(|id| self.delete_one(**id)).count() as u64;
         if deleted > 0 && (self.is_empty() || ids.contains(&self.counters.first_id)) {
@@ -183,8 +184,8 @@ impl Stream {
         true
     }
 
-    /// Removes entries from the front; answers how many. Approximately: whole nodes only. As redis 7.0: the node in
-    /// which the limit lies keeps its bytes and marks its entries, even all of them.
+    /// Removes entries from the front; answers how many. Approximately: whole nodes only. As redis 7.0: the node
+    /// in which the limit lies keeps its bytes and marks its entries, even all of them.
     pub fn trim(&mut self, to: Trim, approximately: bool) -> u64 {
         let before = self.counters.length;
         while let Some(mut first) = self.nodes.first_entry() {

@@ -20,9 +20,9 @@ const VERSION_3: u8 = 21;
 /// Entries read as the wire has it where nobody knows.
 const ENTRIES_READ_UNKNOWN: u64 = u64::MAX;
 
-/// Reads a stream. An empty one is a value too. Refused are: nodes that are not well formed or have the same key, a
-/// length without nodes, groups, consumers or pending entries that come twice, and pending entries whose owner is
-/// missing or not the only one.
+/// Reads a stream. An empty one is a value too. Refused are: nodes that are not well formed or have the same key,
+/// a length without nodes, groups, consumers or pending entries that come twice, and pending entries whose owner
+/// is missing or not the only one.
 pub fn load(src: &mut Source<'_>, type_byte: u8, limits: &EncodingLimits) -> Result<Option<Value>, LoadError> {
     let mut stream = Stream::default();
     for _ in 0..length(src)? {
@@ -134,8 +134,8 @@ fn load_consumer(
     Ok(())
 }
 
-/// Writes a stream in the version of this dialect's servers; answers its type byte. What an older version cannot hold
-/// is left out.
+/// Writes a stream in the version of this dialect's servers; answers its type byte. What an older version cannot
+/// hold is left out.
 pub fn save(stream: &Stream, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
     let type_byte = version(dialect);
     put_length(out, stream.nodes().len() as u64);

@@ -36,8 +36,8 @@ pub(in super::super) fn create(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Res
 
 fn missing_key() -> Refusal {
     Refusal::text(
-        "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
-         option to create an empty stream automatically.",
+        "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the \
+         MKSTREAM option to create an empty stream automatically.",
     )
 }
 
@@ -91,8 +91,8 @@ pub(in super::super) fn create_consumer(cx: &mut ApplyCx<'_>, args: &mut Args<'_
     Ok(())
 }
 
-/// `XGROUP DELCONSUMER key group consumer`. A consumer that is not there is no error: masters do not tell of one that
-/// has asked and got nothing.
+/// `XGROUP DELCONSUMER key group consumer`. A consumer that is not there is no error: masters do not tell of one
+/// that has asked and got nothing.
 pub(in super::super) fn remove_consumer(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, name) = (args.require()?, args.require()?);
     required(cx, key, name)?.remove_consumer(args.require()?);
@@ -115,8 +115,9 @@ pub(in super::super) fn xack(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Resul
     Ok(())
 }
 
-/// `XCLAIM key group consumer min-idle id [id ...] [IDLE ms] [TIME ms] [RETRYCOUNT n] [FORCE] [JUSTID] [LASTID id]`.
-/// Masters send one id and all options but IDLE: for XREADGROUP, XAUTOCLAIM and XCLAIM alike (protocol rule 18).
+/// `XCLAIM key group consumer min-idle id [id ...] [IDLE ms] [TIME ms] [RETRYCOUNT n] [FORCE] [JUSTID] [LASTID
+/// id]`. Masters send one id and all options but IDLE: for XREADGROUP, XAUTOCLAIM and XCLAIM alike (protocol rule
+/// 18).
 pub(in super::super) fn xclaim(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, name) = (args.require()?, args.require()?);
     let (now, dialect) = (cx.now, cx.limits().dialect);
@@ -184,7 +185,8 @@ impl<'a> Claim<'a> {
             let idle = number(args, "ERR Invalid IDLE option argument for XCLAIM")?;
             self.delivered = UnixMs(now.0.saturating_sub(idle));
         } else if more && args.take("TIME") {
-            // A time in the future stands: it is the master's clock that counts here. Real replicas take their own.
+            // A time in the future stands: it is the master's clock that counts here. Real replicas take their
+            // own.
             let time = number(args, "ERR Invalid TIME option argument for XCLAIM")?;
             self.delivered = if time < 0 { now } else { UnixMs(time) };
         } else if more && args.take("RETRYCOUNT") {

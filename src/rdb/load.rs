@@ -3,12 +3,13 @@
 //! Runs on a thread of its own while the socket is still being read, on a dataset that nobody sees yet. Nothing of
 //! it may be used before `load` has answered: the checksum stands at the end.
 
+use super::batch::Batch;
 use super::object::module::skip_values;
 use super::primitive::{length, skip_string, string};
 use super::source::Source;
 use super::{CHECKSUM_SINCE, Family, Fault, LoadError, REDIS_VERSIONS, VALKEY_VERSION, load_value, opcode};
 use crate::clock::UnixMs;
-use crate::dataset::{Dataset, Dialect, EncodingLimits, StrForm};
+use crate::dataset::{Dataset, Dialect, EncodingLimits, StrForm, Value};
 use crate::limits::{DATABASES_MAX, SNAPSHOT_RESERVE_KEYS_MAX};
 use crate::position::{DbIndex, Offset, Position, ReplId};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +20,7 @@ const KEYS_PER_REPORT: u64 = 256;
 const KEY_BYTES_MIN: u64 = 3;
 
 const TYPE_STRING: u8 = 0;
+const KEY_TWICE: &str = "a key twice";
 const SELECTED: &str = "a database is made when it is selected";
 
 /// How to load.
@@ -84,6 +86,7 @@ pub fn load(src: &mut Source<'_>, settings: &LoadSettings, progress: &Progress) 
         facts: Facts { version, ..Facts::default() },
         db: DbIndex(0),
         expiry: None,
+        batch: Batch::default(),
         name: Vec::new(),
         room: src.bytes_total().map_or(SNAPSHOT_RESERVE_KEYS_MAX, |bytes| bytes / KEY_BYTES_MIN),
         src,
@@ -119,6 +122,8 @@ struct Loader<'s, 'a> {
     db: DbIndex,
     /// Of the next key.
     expiry: Option<UnixMs>,
+    /// String keys of this database that are not in it yet.
+    batch: Batch,
     /// Scratch: the name of the key or of the AUX field.
     name: Vec<u8>,
     /// Keys for which room may still be made by hints.
@@ -130,7 +135,7 @@ impl Loader<'_, '_> {
     fn records(&mut self) -> Result<(), LoadError> {
         loop {
             match self.src.u8()? {
-                opcode::END => return Ok(()),
+                opcode::END => return self.flush(),
                 opcode::SELECT => self.select()?,
                 opcode::EXPIRE_SECONDS => {
                     self.expiry = Some(UnixMs(i64::from(self.src.i32_le()?) * 1000));
@@ -151,6 +156,7 @@ impl Loader<'_, '_> {
     }
 
     fn select(&mut self) -> Result<(), LoadError> {
+        self.flush()?;
         let number = length(self.src)?;
         self.db = database(number).ok_or_else(|| self.src.error("database number out of range"))?;
         self.data.grow_to(self.db);
@@ -209,26 +215,40 @@ impl Loader<'_, '_> {
         Ok(())
     }
 
-    /// A key with its value. Strings go from the chunk to their entry without a stop.
+    /// A key with its value. Short strings wait in the batch, everything else goes in at once.
     fn key(&mut self, byte: u8) -> Result<(), LoadError> {
         self.read_name()?;
         let expiry = self.expiry.take();
-        let fresh = if byte == TYPE_STRING {
+        let value = if byte == TYPE_STRING {
             let bytes = string(self.src).map_err(|error| error.inside(byte, 0))?;
-            let keyspace = self.data.db_mut(self.db).expect(SELECTED);
-            let before = keyspace.len();
-            drop(keyspace.set_string(&self.name, bytes, StrForm::Auto, expiry));
-            keyspace.len() > before
+            if Batch::takes(bytes) {
+                self.batch.push(&self.name, bytes, expiry);
+                return self.count_key();
+            }
+            Value::Str(bytes.to_vec(), StrForm::Auto)
         } else {
             let value = load_value(self.src, byte, self.family, &self.data.limits)?;
             let Some(value) = value else { return Ok(()) };
-            self.data.db_mut(self.db).expect(SELECTED).insert(&self.name, value, expiry).is_none()
+            value
         };
-        if !fresh {
-            return Err(self.src.error("a key twice"));
+        if self.data.db_mut(self.db).expect(SELECTED).insert(&self.name, value, expiry).is_some() {
+            return Err(self.src.error(KEY_TWICE));
         }
+        self.count_key()
+    }
+
+    fn count_key(&mut self) -> Result<(), LoadError> {
         self.facts.keys += 1;
+        if self.batch.is_full() {
+            self.flush()?;
+        }
         if self.facts.keys.is_multiple_of(KEYS_PER_REPORT) { self.report() } else { Ok(()) }
+    }
+
+    /// Puts what waits into its database.
+    fn flush(&mut self) -> Result<(), LoadError> {
+        let fresh = self.batch.insert_into(self.data.db_mut(self.db).expect(SELECTED));
+        if fresh { Ok(()) } else { Err(self.src.error(KEY_TWICE)) }
     }
 
     fn report(&self) -> Result<(), LoadError> {

@@ -4,6 +4,7 @@
 //! value; and the way back. Everything that is read is foreign: lengths and counts are not trusted, blobs are
 //! checked, and an error says at which byte. Versions, opcodes and value types stand in the tables below.
 
+mod batch;
 pub mod crc64;
 #[cfg(test)]
 mod fixtures;

@@ -137,19 +137,30 @@ impl Keyspace {
     }
 
     fn entry_slot(&mut self, key: &[u8]) -> Option<&mut Option<Entry>> {
-        let hash = hash(key);
-        let segment = self.segment_mut(hash)?;
-        let place = segment.find(hash, key)?;
-        Some(segment.slot_mut(place))
+        self.find_slot(hash(key), key)
     }
 
     /// Stores a value under a key, replacing value and expiry; answers what was replaced.
     pub fn insert(&mut self, key: &[u8], value: Value, expiry: Option<UnixMs>) -> Option<Value> {
-        self.put(key, Entry::new(key, value, expiry)).map(Entry::into_value)
+        let hash = hash(key);
+        let entry = Entry::new(key, value, expiry);
+        let marked = entry.kind() == ValueKind::Marked;
+        match self.find_slot(hash, key) {
+            Some(slot) => {
+                let old = slot.replace(entry);
+                self.replaced(expiry, old.as_ref());
+                self.marked += usize::from(marked);
+                old.map(Entry::into_value)
+            }
+            None => {
+                self.add(hash, entry);
+                None
+            }
+        }
     }
 
-    /// Stores a string under a key, replacing value and expiry; answers a replaced container, no string. Costs no
-    /// allocation when it fits into the block that is there.
+    /// Stores a string under a key, replacing value and expiry; answers a replaced container, no string. Costs one
+    /// lookup, and no allocation when it fits into the block that is there.
     pub fn set_string(
         &mut self,
         key: &[u8],
@@ -157,28 +168,39 @@ impl Keyspace {
         form: StrForm,
         expiry: Option<UnixMs>,
     ) -> Option<Value> {
-        if let Some(Some(entry)) = self.entry_slot(key)
-            && entry.overwrite_string(bytes, form, expiry)
-        {
+        let hash = hash(key);
+        let Some(slot) = self.find_slot(hash, key) else {
+            self.add(hash, Entry::string(key, bytes, form, expiry));
+            return None;
+        };
+        if slot.as_mut().is_some_and(|entry| entry.overwrite_string(bytes, form, expiry)) {
             return None;
         }
-        let old = self.put(key, Entry::string(key, bytes, form, expiry))?;
-        (old.kind() != ValueKind::Str).then(|| old.into_value())
+        let old = slot.replace(Entry::string(key, bytes, form, expiry));
+        self.replaced(expiry, old.as_ref());
+        old.filter(|old| old.kind() != ValueKind::Str).map(Entry::into_value)
     }
 
-    /// Replaces the entry of a key or adds it, with all counts.
-    fn put(&mut self, key: &[u8], entry: Entry) -> Option<Entry> {
-        let hash = hash(key);
+    /// The slot of a key that is there.
+    fn find_slot(&mut self, hash: u64, key: &[u8]) -> Option<&mut Option<Entry>> {
+        let segment = self.segment_mut(hash)?;
+        let place = segment.find(hash, key)?;
+        Some(segment.slot_mut(place))
+    }
+
+    /// Puts in an entry whose key is not there.
+    fn add(&mut self, hash: u64, entry: Entry) {
         self.count(&entry, 1);
-        if let Some(segment) = self.segment_mut(hash)
-            && let Some(place) = segment.find(hash, key)
-        {
-            let old = segment.slot_mut(place).replace(entry);
-            old.iter().for_each(|old| self.count(old, -1));
-            return old;
-        }
         self.room_for(hash).insert(hash, entry);
-        None
+    }
+
+    /// Keeps the counts when an entry that is not marked, with this expiry, has taken the place of `old`.
+    fn replaced(&mut self, expiry: Option<UnixMs>, old: Option<&Entry>) {
+        if let Some(old) = old {
+            self.count(old, -1);
+            self.len += 1;
+            self.expires += usize::from(expiry.is_some());
+        }
     }
 
     /// Adds an entry's share to the counts of keys, or takes it away.

@@ -37,7 +37,7 @@ impl<'a> Args<'a> {
     }
 
     /// Number of words of the whole request, the name included.
-    pub fn count(&self) -> usize {
+    pub fn word_count(&self) -> usize {
         self.spans.len()
     }
 

@@ -84,6 +84,18 @@ impl Bench {
                 let cx = ReadCx { data: &self.data, db: self.db, now: self.now };
                 read(&cx, &mut Args::new(&frame, &spans, skip), reply)
             }
+            Run::Walk(walk) => reply.deferred(Reply::array, |reply| {
+                let cx = ReadCx { data: &self.data, db: self.db, now: self.now };
+                let (mut cursor, mut all) = (0, 0);
+                loop {
+                    let (next, found) = walk(&cx, &mut Args::new(&frame, &spans, skip), cursor, reply)?;
+                    all += found;
+                    cursor = next;
+                    if cursor == 0 {
+                        return Ok(all);
+                    }
+                }
+            }),
             _ => Err(Refusal::READ_ONLY),
         }
     }

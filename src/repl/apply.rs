@@ -58,7 +58,7 @@ fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, trash: &mut Tra
     if let Some((Indexed { row, .. }, words)) = table::find(name, args.word(1))
         && let Some(apply) = row.apply()
     {
-        if !row.arity_fits(args.count()) {
+        if !row.arity_fits(args.word_count()) {
             return Err(Refusal::wrong_arity(row.name));
         }
         args.skip_to(words);
@@ -89,9 +89,9 @@ fn unapplied(args: &Args<'_>, reason: Refusal) -> Unapplied {
     const WORDS: usize = 6;
     const BYTES: usize = 64;
     let word = |index| args.word(index).unwrap_or_default();
-    let shown = (1..args.count().min(WORDS)).map(|index| word(index).get(..BYTES).unwrap_or(word(index)));
+    let shown = (1..args.word_count().min(WORDS)).map(|index| word(index).get(..BYTES).unwrap_or(word(index)));
     let arguments: Vec<String> = shown.map(|word| word.escape_ascii().to_string()).collect();
-    let more = if args.count() > WORDS { " ..." } else { "" };
+    let more = if args.word_count() > WORDS { " ..." } else { "" };
     Unapplied {
         command: String::from_utf8_lossy(word(0)).to_ascii_lowercase(),
         arguments: arguments.join(" ") + more,

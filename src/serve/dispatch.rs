@@ -126,10 +126,10 @@ impl Execution<'_> {
         args: &Args<'_>,
     ) -> Result<&'static Row, Refusal> {
         let Some((Indexed { row, .. }, _)) = frame.row else { return Err(unknown_command(args)) };
-        if !row.arity_fits(args.count()) {
+        if !row.arity_fits(args.word_count()) {
             return Err(Refusal::wrong_arity(&row.name.replace(' ', "|")));
         }
-        if matches!(row.run, Run::Container) && args.count() > 1 {
+        if matches!(row.run, Run::Container) && args.word_count() > 1 {
             return Err(unknown_subcommand(row, args));
         }
         if !session.is_authenticated() && !row.no_auth {
@@ -220,7 +220,7 @@ fn unknown_command(args: &Args<'_>) -> Refusal {
     let name = args.word(0).unwrap_or_default();
     let name = name.get(..SHOWN_BYTES).unwrap_or(name);
     let mut shown = String::new();
-    for word in (1..args.count()).filter_map(|at| args.word(at)) {
+    for word in (1..args.word_count()).filter_map(|at| args.word(at)) {
         if shown.len() >= SHOWN_BYTES {
             break;
         }

@@ -13,7 +13,7 @@ mod walk;
 
 use super::args::Args;
 use super::context::ReadCx;
-use super::row::{Keys, Row, container, read, refused_write, session, write};
+use super::row::{Keys, Row, container, read, refused_write, session, walk as walks, write};
 use crate::dataset::EntryRef;
 use crate::resp::refusal::Refusal;
 
@@ -54,7 +54,7 @@ pub static ROWS: &[Row] = &[
         "DUMP s:empty",
     ]),
     read("dbsize", 1, Keys::None, walk::dbsize).samples(&["DBSIZE"]),
-    read("keys", 2, Keys::None, walk::keys).unbounded().samples(&[
+    walks("keys", 2, walk::keys).samples(&[
         "KEYS s:int",
         "KEYS s:in?",
         "KEYS nosuch*",

@@ -8,23 +8,32 @@ use crate::dataset::{EntryRef, ValueKind, ValueRef};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
+/// Keys that one slice of KEYS looks at: some 200 µs under the gate.
+const KEYS_PER_SLICE: usize = 2048;
+
 /// Counts logically expired keys too.
 pub(super) fn dbsize(cx: &ReadCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     out.count(cx.keyspace()?.len());
     Ok(())
 }
 
-/// Costs a look at every key.
-pub(super) fn keys(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+/// One slice of KEYS: costs a look at every key in all. Keys that come or go meanwhile may or may not be there.
+pub(super) fn keys(
+    cx: &ReadCx<'_>,
+    args: &mut Args<'_>,
+    cursor: u64,
+    out: &mut Reply,
+) -> Result<(u64, usize), Refusal> {
     let pattern = args.require()?;
     let all = pattern == b"*";
-    let keyspace = cx.keyspace()?;
-    out.deferred(Reply::array, |out| {
-        let matching = keyspace
-            .iter()
-            .filter(|entry| (all || glob::matches(pattern, entry.key())) && !entry.is_expired(cx.now));
-        Ok(matching.inspect(|entry| out.bulk(entry.key())).count())
-    })
+    let mut found = 0;
+    let next = cx.keyspace()?.scan(cursor, KEYS_PER_SLICE, |entry| {
+        if (all || glob::matches(pattern, entry.key())) && !entry.is_expired(cx.now) {
+            out.bulk(entry.key());
+            found += 1;
+        }
+    });
+    Ok((next, found))
 }
 
 /// `SCAN cursor [MATCH pattern] [COUNT n] [TYPE name]`. An unknown type matches nothing; Valkey refuses it.

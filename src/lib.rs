@@ -22,14 +22,17 @@ pub mod process;
 
 // floor 1
 pub mod config;
-pub mod metrics;
 pub mod status;
 
 // floor 2
 pub mod dataset;
+pub mod demo;
+pub mod metrics;
+pub mod progress;
 pub mod resp;
 
 // floor 3
+pub mod logging;
 pub mod rdb;
 
 // floor 4

@@ -3,6 +3,8 @@
 //! Nothing here depends on anything of ours. A bound that a user may set has its default here and its
 //! setting in `config`.
 
+use std::time::Duration;
+
 /// Longest inline command line a client may send, bytes (as redis 7.0: `PROTO_INLINE_MAX_SIZE`).
 pub const INLINE_REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// Most arguments of one client request (as redis 7.0: any 31-bit number).
@@ -37,6 +39,13 @@ pub const READ_BATCH_REQUESTS_MAX: usize = 256;
 pub const STREAM_BEHIND_SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Longest lines a master may send during the handshake, bytes.
 pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Most connections to `metrics-addr` at a time; more wait to be accepted.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// The head of a request to `metrics-addr` must have come within this time; an idle connection is closed after it.
+pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest head of a request to `metrics-addr`, bytes.
+pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Default number of databases (as redis: `databases 16`).
 pub const DATABASES_DEFAULT: usize = 16;

@@ -1,1 +1,376 @@
-//! Follows.
+//! Every metric: name with unit, help, labels. No other file has a metric name.
+//!
+//! Nothing is counted here. A scrape reads the numbers where they are (status, allocator, kernel) into a recorder of
+//! its own, so labels that are gone do not linger, and a request costs no macro.
+
+use crate::clock::UnixMs;
+use crate::process;
+use crate::status::{CommandTotals, LinkPhase, Status, Tally, Totals};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use std::fmt::Write;
+
+/// What a scrape shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers<'a> {
+    /// The time of the scrape.
+    pub now: UnixMs,
+    /// The program's numbers.
+    pub status: &'a Status,
+    /// Names of the commands, in the order in which workers count them.
+    pub commands: &'a [&'a str],
+    /// Per database that has keys: its number, keys, keys with an expiry.
+    pub databases: &'a [(u32, usize, usize)],
+    /// The master followed, and the replication id.
+    pub master: (&'a str, u16, &'a str),
+    /// `maxclients`.
+    pub maxclients: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Gauge,
+    Counter,
+}
+
+/// Names with kind and help. Labels stand in the help.
+static METRICS: &[(&str, Kind, &str)] = &[
+    ("remora_build_info", Kind::Gauge, "1, with the version as label"),
+    ("process_start_time_seconds", Kind::Gauge, "When the process started, seconds since 1970"),
+    ("process_resident_memory_bytes", Kind::Gauge, "Memory resident, as the kernel counts"),
+    ("remora_memory_allocated_bytes", Kind::Gauge, "Memory in use, as the allocator counts"),
+    ("remora_memory_active_bytes", Kind::Gauge, "Memory in pages that are in use at least in part"),
+    ("remora_memory_peak_bytes", Kind::Gauge, "Most memory in use, sampled each second"),
+    ("remora_master_info", Kind::Gauge, "1, with host, port and replication id of the master as labels"),
+    ("remora_master_link_up", Kind::Gauge, "1 while the stream of the master flows"),
+    ("remora_master_sync_state", Kind::Gauge, "1 at the state (label) in which the link is, as ROLE names it"),
+    ("remora_master_link_down_since_timestamp_seconds", Kind::Gauge, "Since when a link that was up is down"),
+    ("remora_master_last_io_timestamp_seconds", Kind::Gauge, "When bytes last came from the master"),
+    ("remora_loaded", Kind::Gauge, "1 once a whole dataset has been loaded"),
+    ("remora_diverged", Kind::Gauge, "1 while the data are known not to be the master's"),
+    ("remora_replication_offset_bytes", Kind::Gauge, "Offset of the stream by kind: received, applied, acked"),
+    ("remora_replication_lag_bytes", Kind::Gauge, "Bytes of the stream received and not yet applied"),
+    (
+        "remora_replication_staleness_seconds",
+        Kind::Gauge,
+        "Time since the master was last heard: data may be so old",
+    ),
+    ("remora_applied_commands_total", Kind::Counter, "Commands of the stream applied"),
+    ("remora_full_syncs_total", Kind::Counter, "Full syncs begun, by reason"),
+    ("remora_partial_syncs_total", Kind::Counter, "Partial resyncs asked for, by result"),
+    ("remora_reconnects_total", Kind::Counter, "Links lost or not made, by cause"),
+    ("remora_apply_errors_total", Kind::Counter, "Commands of the stream that could not be applied, by command"),
+    (
+        "remora_sync_bytes",
+        Kind::Gauge,
+        "Bytes of the last snapshot by kind: total (0 if not told), received, loaded",
+    ),
+    ("remora_sync_keys", Kind::Gauge, "Keys loaded from the last snapshot"),
+    ("remora_skipped_keys", Kind::Gauge, "Keys whose values are not kept (modules); reading them is an error"),
+    ("remora_master_input_bytes_total", Kind::Counter, "Bytes read from the master"),
+    ("remora_master_output_bytes_total", Kind::Counter, "Bytes written to the master"),
+    ("remora_db_keys", Kind::Gauge, "Keys by database"),
+    ("remora_db_keys_expiring", Kind::Gauge, "Keys with an expiry by database"),
+    ("remora_clients", Kind::Gauge, "Clients connected"),
+    ("remora_clients_max", Kind::Gauge, "Most clients allowed at a time"),
+    ("remora_clients_accepted_total", Kind::Counter, "Clients accepted"),
+    ("remora_clients_rejected_total", Kind::Counter, "Clients refused because of maxclients"),
+    ("remora_clients_cut_total", Kind::Counter, "Clients cut because they did not read"),
+    ("remora_client_input_bytes_total", Kind::Counter, "Bytes read from clients"),
+    ("remora_client_output_bytes_total", Kind::Counter, "Bytes written to clients"),
+    ("remora_commands_total", Kind::Counter, "Commands of clients that ran, by command"),
+    ("remora_commands_rejected_total", Kind::Counter, "Commands refused before they ran, by command"),
+    ("remora_commands_failed_total", Kind::Counter, "Commands that ran and answered an error, by command"),
+    ("remora_commands_unknown_total", Kind::Counter, "Requests for commands that do not exist"),
+    ("remora_errors_total", Kind::Counter, "Error replies, by code word"),
+    ("remora_keyspace_hits_total", Kind::Counter, "Keys that reads have found"),
+    ("remora_keyspace_misses_total", Kind::Counter, "Keys that reads have not found"),
+    ("remora_slowlog_entries", Kind::Gauge, "Entries of SLOWLOG"),
+];
+
+/// A counter with a fraction and a histogram of ready-made buckets: neither exists in the library, so they are written
+/// by hand.
+const CPU: &str = "process_cpu_seconds_total";
+const DURATION: &str = "remora_command_duration_seconds";
+
+/// The text of a scrape, in Prometheus' exposition format.
+pub fn render(numbers: &Numbers<'_>) -> String {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let totals = numbers.status.lifetime_totals();
+    metrics::with_local_recorder(&recorder, || {
+        describe();
+        process_metrics(numbers);
+        link_metrics(numbers);
+        sync_metrics(numbers.status);
+        data_metrics(numbers);
+        client_metrics(numbers, &totals);
+        command_metrics(numbers.commands, &totals);
+    });
+    let mut text = handle.render();
+    cpu_time(&mut text);
+    durations(numbers.commands, &totals.commands, &mut text);
+    text
+}
+
+fn describe() {
+    for (name, kind, help) in METRICS.iter().copied() {
+        match kind {
+            Kind::Gauge => describe_gauge!(name, help),
+            Kind::Counter => describe_counter!(name, help),
+        }
+    }
+}
+
+fn set(name: &'static str, value: impl AsFloat) {
+    gauge!(name).set(value.as_float());
+}
+
+fn total(name: &'static str, value: u64) {
+    counter!(name).absolute(value);
+}
+
+fn process_metrics(numbers: &Numbers<'_>) {
+    let (memory, peak) = numbers.status.memory();
+    gauge!("remora_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    set("process_start_time_seconds", numbers.status.started);
+    set("process_resident_memory_bytes", process::resident_bytes());
+    set("remora_memory_allocated_bytes", memory.allocated);
+    set("remora_memory_active_bytes", memory.active);
+    set("remora_memory_peak_bytes", peak);
+}
+
+fn link_metrics(numbers: &Numbers<'_>) {
+    let (status, link) = (numbers.status, &numbers.status.link);
+    let (host, port, replid) = numbers.master;
+    let labels = [("host", host.to_owned()), ("port", port.to_string()), ("replid", replid.to_owned())];
+    gauge!("remora_master_info", &labels).set(1.0);
+    set("remora_master_link_up", link.is_up());
+    for phase in LinkPhase::all() {
+        gauge!("remora_master_sync_state", "state" => phase.as_str()).set((phase == link.phase()).as_float());
+    }
+    if let Some(since) = link.down_since() {
+        set("remora_master_link_down_since_timestamp_seconds", since);
+    }
+    if let Some(heard) = link.last_io() {
+        set("remora_master_last_io_timestamp_seconds", heard);
+        set("remora_replication_staleness_seconds", UnixMs((numbers.now.0 - heard.0).max(0)));
+    }
+    set("remora_loaded", status.is_loaded());
+    set("remora_diverged", status.diverged().is_some());
+    for (kind, offset) in [("received", link.received()), ("applied", link.applied()), ("acked", link.acked())] {
+        gauge!("remora_replication_offset_bytes", "kind" => kind).set(offset.0.as_float());
+    }
+    set("remora_replication_lag_bytes", link.received().since(link.applied()));
+    total("remora_applied_commands_total", link.applied_commands());
+    total("remora_master_input_bytes_total", link.bytes_in());
+    total("remora_master_output_bytes_total", link.bytes_out());
+}
+
+fn sync_metrics(status: &Status) {
+    let (link, sync) = (&status.link, status.link.sync());
+    let sizes =
+        [("total", sync.total_bytes.unwrap_or(0)), ("received", sync.read_bytes), ("loaded", sync.loaded_bytes)];
+    for (kind, bytes) in sizes {
+        gauge!("remora_sync_bytes", "kind" => kind).set(bytes.as_float());
+    }
+    set("remora_sync_keys", sync.keys);
+    set("remora_skipped_keys", status.marked_keys());
+    tally("remora_full_syncs_total", "reason", &link.full_syncs);
+    tally("remora_partial_syncs_total", "result", &link.partial_syncs);
+    tally("remora_reconnects_total", "cause", &link.disconnects);
+    tally("remora_apply_errors_total", "command", &link.apply_errors);
+}
+
+fn tally(name: &'static str, label: &'static str, tally: &Tally) {
+    for (value, count) in tally.all() {
+        counter!(name, label => value).absolute(count);
+    }
+}
+
+fn data_metrics(numbers: &Numbers<'_>) {
+    for (db, keys, expiring) in numbers.databases {
+        gauge!("remora_db_keys", "db" => format!("db{db}")).set(keys.as_float());
+        gauge!("remora_db_keys_expiring", "db" => format!("db{db}")).set(expiring.as_float());
+    }
+}
+
+fn client_metrics(numbers: &Numbers<'_>, totals: &Totals) {
+    let clients = &numbers.status.clients;
+    set("remora_clients", clients.connected());
+    set("remora_clients_max", numbers.maxclients);
+    total("remora_clients_accepted_total", clients.accepted());
+    total("remora_clients_rejected_total", clients.rejected());
+    total("remora_clients_cut_total", clients.evicted());
+    total("remora_client_input_bytes_total", totals.net_in);
+    total("remora_client_output_bytes_total", totals.net_out);
+    total("remora_keyspace_hits_total", totals.hits);
+    total("remora_keyspace_misses_total", totals.misses);
+    set("remora_slowlog_entries", numbers.status.slowlog.len());
+}
+
+fn command_metrics(names: &[&str], totals: &Totals) {
+    for (name, stat) in names.iter().zip(&totals.commands) {
+        let counts = [
+            ("remora_commands_total", stat.calls),
+            ("remora_commands_rejected_total", stat.rejected),
+            ("remora_commands_failed_total", stat.failed),
+        ];
+        for (metric, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            counter!(metric, "cmd" => (*name).to_owned()).absolute(count);
+        }
+    }
+    total("remora_commands_unknown_total", totals.unknown);
+    for (code, count) in &totals.errors {
+        counter!("remora_errors_total", "code" => code.clone()).absolute(*count);
+    }
+}
+
+fn cpu_time(text: &mut String) {
+    let cpu = process::cpu_time();
+    let seconds = cpu.user_s + cpu.system_s;
+    // Writing to a string cannot fail.
+    let _ = write!(text, "# HELP {CPU} CPU time of all threads\n# TYPE {CPU} counter\n{CPU} {seconds}\n\n");
+}
+
+/// Workers keep buckets.
+fn durations(names: &[&str], commands: &[CommandTotals], text: &mut String) {
+    let ran: Vec<_> = names.iter().zip(commands).filter(|(_, stat)| stat.calls > 0).collect();
+    if ran.is_empty() {
+        return;
+    }
+    let _ = write!(
+        text,
+        "# HELP {DURATION} Time that commands of clients ran, by command\n# TYPE {DURATION} histogram\n"
+    );
+    for (name, stat) in ran {
+        let mut cumulated = 0;
+        let (_, closed) = stat.buckets.split_last().unwrap_or((&0, &[]));
+        for (index, count) in closed.iter().enumerate() {
+            cumulated += count;
+            let bound_s = (1024_u64 << index) as f64 / 1e9;
+            let _ = writeln!(text, "{DURATION}_bucket{{cmd=\"{name}\",le=\"{bound_s}\"}} {cumulated}");
+        }
+        let _ = writeln!(text, "{DURATION}_bucket{{cmd=\"{name}\",le=\"+Inf\"}} {}", stat.calls);
+        let _ = writeln!(text, "{DURATION}_sum{{cmd=\"{name}\"}} {}", stat.busy_ns as f64 / 1e9);
+        let _ = writeln!(text, "{DURATION}_count{{cmd=\"{name}\"}} {}", stat.calls);
+    }
+    text.push('\n');
+}
+
+/// What a gauge can show.
+trait AsFloat {
+    fn as_float(&self) -> f64;
+}
+
+impl AsFloat for bool {
+    fn as_float(&self) -> f64 {
+        f64::from(u8::from(*self))
+    }
+}
+
+impl AsFloat for u64 {
+    fn as_float(&self) -> f64 {
+        *self as f64
+    }
+}
+
+impl AsFloat for usize {
+    fn as_float(&self) -> f64 {
+        *self as f64
+    }
+}
+
+/// In seconds.
+impl AsFloat for UnixMs {
+    fn as_float(&self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Offset;
+    use std::collections::BTreeSet;
+
+    /// A status in which everything has happened at least once.
+    fn busy() -> Status {
+        let status = Status::new(UnixMs(1_000));
+        let worker = status.add_worker(2);
+        worker.ran(0, 1_500);
+        worker.failed(1, 5_000, "WRONGTYPE x");
+        worker.rejected(Some(1), "READONLY x");
+        worker.rejected(None, "ERR unknown command");
+        worker.net(7, 9);
+        worker.lookups(3, 4);
+        status.link.set_phase(LinkPhase::Connected, UnixMs(1_500));
+        status.link.read(100, UnixMs(2_000));
+        status.link.set_received(Offset(50));
+        status.link.set_applied(Offset(40), 6);
+        status.link.set_phase(LinkPhase::Connect, UnixMs(2_500));
+        status.link.full_syncs.count("first");
+        status.link.partial_syncs.count("ok");
+        status.link.disconnects.count("closed");
+        status.link.apply_errors.count("zadd");
+        status
+    }
+
+    fn render_busy() -> String {
+        render(&Numbers {
+            now: UnixMs(5_000),
+            status: &busy(),
+            commands: &["get", "client|id"],
+            databases: &[(3, 10, 2)],
+            master: ("host", 6379, "abc"),
+            maxclients: 100,
+        })
+    }
+
+    #[test]
+    fn what_is_shown_is_described_and_what_is_described_is_shown() {
+        let text = render_busy();
+        let typed = |line: &str| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned);
+        let shown: BTreeSet<String> = text.lines().filter_map(typed).collect();
+        let described =
+            METRICS.iter().map(|(name, ..)| (*name).to_owned()).chain([CPU.to_owned(), DURATION.to_owned()]);
+        assert_eq!(shown, described.collect());
+        for name in &shown {
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+        }
+    }
+
+    #[test]
+    fn counters_end_in_total_and_gauges_do_not() {
+        for (name, kind, _) in METRICS {
+            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_status() {
+        let text = render_busy();
+        for line in [
+            "remora_master_link_up 0",
+            "remora_master_sync_state{state=\"connect\"} 1",
+            "remora_master_sync_state{state=\"connected\"} 0",
+            "remora_master_link_down_since_timestamp_seconds 2.5",
+            "remora_replication_staleness_seconds 3",
+            "remora_replication_lag_bytes 10",
+            "remora_full_syncs_total{reason=\"first\"} 1",
+            "remora_apply_errors_total{command=\"zadd\"} 1",
+            "remora_db_keys{db=\"db3\"} 10",
+            "remora_commands_total{cmd=\"get\"} 1",
+            "remora_commands_rejected_total{cmd=\"client|id\"} 1",
+            "remora_commands_unknown_total 1",
+            "remora_errors_total{code=\"WRONGTYPE\"} 1",
+            "remora_keyspace_misses_total 4",
+            "remora_command_duration_seconds_bucket{cmd=\"get\",le=\"0.000001024\"} 0",
+            "remora_command_duration_seconds_bucket{cmd=\"get\",le=\"0.000002048\"} 1",
+            "remora_command_duration_seconds_bucket{cmd=\"get\",le=\"+Inf\"} 1",
+            "remora_command_duration_seconds_sum{cmd=\"client|id\"} 0.000005",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+        }
+    }
+}

@@ -3,12 +3,14 @@
 //! Threads: `link` (follows the master, the only writer), `worker-N` (clients), `loader` while a snapshot loads,
 //! `reaper` (frees what is big), and the caller's: accepting clients, probes and metrics, signals.
 
+use crate::admin::Admin;
 use crate::clock::UnixMs;
 use crate::command::session::Server;
-use crate::config::{LiveConfig, Master, Startup};
+use crate::config::{Config, LiveConfig, Master};
 use crate::dataset::Dataset;
-use crate::dataset::gate::{Writer, gate};
+use crate::dataset::gate::{Reader, Writer, gate};
 use crate::position::{DbIndex, Offset, Position, ReplId};
+use crate::progress::{self, Screen};
 use crate::serve::{Listeners, WorkerHandle, serve, start_worker};
 use crate::status::Status;
 use crate::upstream::{Link, Reaper, Report};
@@ -24,16 +26,21 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the program until `stop` resolves. Errors are about starting: an address that cannot be bound, a thread that
 /// cannot be made. Must be called inside a runtime.
-pub async fn run(startup: Startup, stop: impl Future<Output = ()>) -> io::Result<()> {
-    let config = Arc::new(LiveConfig::new(startup.config));
+pub async fn run(
+    config: Arc<LiveConfig>,
+    master: Master,
+    screen: &Screen,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let settings = config.get();
     let listeners = Listeners::bind(&settings)?;
     let status = Arc::new(Status::new(UnixMs::now()));
 
     let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
     let empty = Dataset::new(settings.databases, nowhere, settings.encodings.into());
-    let (writer, readers) = gate(empty, settings.io_threads.max(1));
-    let server = Arc::new(Server::new(Arc::clone(&config), Arc::clone(&status), startup.master));
+    let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 1);
+    let server = Arc::new(Server::new(Arc::clone(&config), Arc::clone(&status), master));
+    let admin = readers.pop().map(|reader| bind_admin(&settings, &server, reader)).transpose()?.flatten();
     let workers = readers.into_iter().enumerate();
     let workers: Vec<WorkerHandle> =
         workers.map(|(n, reader)| start_worker(n, reader, Arc::clone(&server))).collect::<io::Result<_>>()?;
@@ -45,13 +52,31 @@ pub async fn run(startup: Startup, stop: impl Future<Output = ()>) -> io::Result
     }
     tokio::select! {
         () = serve(listeners, workers, Arc::clone(&server)) => {}
+        () = serve_admin(admin) => {}
         () = sample(&status) => {}
+        () = progress::show(&status, screen) => {}
         () = stop => {}
     }
     // The listeners and workers went with their future: no new clients, and the present ones are cut.
     tracing::info!("stopping");
     link.stop();
     Ok(())
+}
+
+/// Probes and metrics, unless `metrics-addr` is `none`.
+fn bind_admin(settings: &Config, server: &Arc<Server>, reader: Reader) -> io::Result<Option<Admin>> {
+    let Some(address) = settings.metrics_addr else { return Ok(None) };
+    let admin = Admin::bind(address, Arc::clone(server), reader)
+        .map_err(|error| io::Error::new(error.kind(), format!("metrics-addr {address}: {error}")))?;
+    tracing::info!(address = %admin.address()?, "ready for probes and metrics");
+    Ok(Some(admin))
+}
+
+async fn serve_admin(admin: Option<Admin>) {
+    match admin {
+        Some(admin) => admin.serve().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn sample(status: &Status) {

@@ -13,6 +13,26 @@ use crate::dataset::{
 use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::DoubleStyle;
+use std::cell::Cell;
+
+thread_local! {
+    /// Keys that lookups of this thread have found and not found. Beside the context, so that nothing is handed
+    /// through the rows for the sake of two counters.
+    static LOOKUPS: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+fn count_lookup(which: impl FnOnce(&mut (u64, u64)) -> &mut u64) {
+    LOOKUPS.with(|lookups| {
+        let mut counts = lookups.get();
+        *which(&mut counts) += 1;
+        lookups.set(counts);
+    });
+}
+
+/// Takes what lookups of this thread have counted since the last call: hits and misses.
+pub fn take_lookups() -> (u64, u64) {
+    LOOKUPS.take()
+}
 
 /// A read by a client.
 #[derive(Debug)]
@@ -34,8 +54,10 @@ impl<'a> ReadCx<'a> {
     /// A key that is there and not logically expired. A marked key is an error.
     pub fn lookup(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
         let Some(entry) = self.keyspace()?.get(key).filter(|entry| !entry.is_expired(self.now)) else {
+            count_lookup(|counts| &mut counts.1);
             return Ok(None);
         };
+        count_lookup(|counts| &mut counts.0);
         match entry.value() {
             ValueRef::Marked(marked) => Err(Refusal::marked(&marked.module)),
             _ => Ok(Some(entry)),

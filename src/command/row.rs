@@ -153,6 +153,12 @@ impl Row {
         self
     }
 
+    /// Runs also while the master is down with stale data refused, but not while loading.
+    pub const fn while_stale(mut self) -> Self {
+        self.stale = true;
+        self
+    }
+
     /// Runs also before AUTH.
     pub const fn before_auth(mut self) -> Self {
         self.no_auth = true;

@@ -11,10 +11,10 @@ use crate::resp::reply::Reply;
 
 /// The rows of this family.
 pub static ROWS: &[Row] = &[
-    session("eval", -3, not_served).also_applied(script),
-    session("evalsha", -3, not_served).also_applied(script),
+    session("eval", -3, not_served).while_stale().also_applied(script),
+    session("evalsha", -3, not_served).while_stale().also_applied(script),
     container("script", -2),
-    session("script load", 3, not_served).also_applied(cached),
+    session("script load", 3, not_served).while_stale().also_applied(cached),
     session("script flush", -2, not_served).also_applied(cached),
     container("function", -2),
     write("function load", -3, Keys::None, load),

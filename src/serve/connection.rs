@@ -9,7 +9,7 @@ use super::dispatch::{Execution, Stop};
 use super::socket::Socket;
 use super::worker::{REPLY_BYTES_KEPT, Shared, Worker};
 use crate::clock::UnixMs;
-use crate::command::context::ReadCx;
+use crate::command::context::{ReadCx, take_lookups};
 use crate::command::row::Run;
 use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
@@ -199,6 +199,8 @@ impl Connection {
             }
             execution.run(data, session, batch, bytes, reply)
         });
+        let (hits, misses) = take_lookups();
+        stats.lookups(hits, misses);
         let last = batch.frames().iter().rev().find_map(|frame| frame.row);
         let last = last.map_or(usize::MAX, |(found, _)| found.index);
         let (requests, written) = (batch.frames().len() as u64, reply.len() as u64);

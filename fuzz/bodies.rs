@@ -4,16 +4,22 @@
 //! tests/it/fuzz_smoke.rs.
 
 use bytes::Bytes;
+use redis_protocol::resp2::decode::decode;
+use redis_protocol::resp2::types::OwnedFrame;
 use remora::clock::UnixMs;
 use remora::dataset::digest::{self, Digest, DigestStyle};
 use remora::dataset::packed::intset::Intset;
 use remora::dataset::packed::listpack::{IntText, Listpack};
-use remora::dataset::{Dataset, EncodingLimits, EntryRef, Keyspace};
+use remora::dataset::{Dataset, EncodingLimits, EntryRef, Keyspace, Trash};
+use remora::position::{DbIndex, Offset, Position, ReplId};
 use remora::rdb::legacy::{ziplist, zipmap};
 use remora::rdb::load::{LoadSettings, Loaded, Progress, load};
 use remora::rdb::save::{dump_payload, restore_functions, restore_payload};
 use remora::rdb::source::Source;
 use remora::rdb::{LoadError, lzf};
+use remora::repl::apply;
+use remora::repl::stream::Stream;
+use remora::resp::request::{Parser, RequestError, RequestLimits};
 
 const NOW: UnixMs = UnixMs(2_000_000_000_000);
 
@@ -44,6 +50,70 @@ pub(crate) fn packed(data: &[u8]) {
     if let Some((len, rest)) = data.split_first_chunk::<2>() {
         let _ = lzf::decompress(rest, usize::from(u16::from_le_bytes(*len)), &mut Vec::new());
     }
+}
+
+/// Requests of a client: parsed the same whole and cut anywhere; an array of bulk strings as redis-protocol reads it.
+pub(crate) fn request(data: &[u8]) {
+    for limits in [RequestLimits::CLIENT, RequestLimits::UNAUTHENTICATED, RequestLimits::STREAM] {
+        let whole = requests(data, data.len().max(1), &limits);
+        assert_eq!(whole, requests(data, 7, &limits), "pieces make a difference");
+        assert_eq!(whole, requests(data, 1, &limits), "pieces make a difference");
+    }
+    let Ok(Some((OwnedFrame::Array(frames), _))) = decode(data) else { return };
+    let word = |frame: OwnedFrame| if let OwnedFrame::BulkString(word) = frame { Some(word) } else { None };
+    let Some(words) = frames.into_iter().map(word).collect::<Option<Vec<_>>>() else { return };
+    if let Some(first) = requests(data, data.len(), &RequestLimits::CLIENT).0.first() {
+        assert_eq!(*first, words, "redis-protocol reads it otherwise");
+    }
+}
+
+/// Requests until the bytes end or are refused, fed in pieces.
+fn requests(data: &[u8], piece: usize, limits: &RequestLimits) -> (Vec<Vec<Vec<u8>>>, Option<RequestError>) {
+    let (mut parser, mut spans, mut bytes, mut all) = (Parser::default(), Vec::new(), Vec::new(), Vec::new());
+    for piece in data.chunks(piece) {
+        bytes.extend_from_slice(piece);
+        loop {
+            match parser.parse(&mut bytes, 0, &mut spans, limits) {
+                Ok(None) => break,
+                Err(error) => return (all, Some(error)),
+                Ok(Some(used)) => {
+                    all.push(spans.drain(..).map(|span| span.of(&bytes).to_vec()).collect());
+                    bytes.drain(..used);
+                }
+            }
+        }
+    }
+    (all, None)
+}
+
+/// A replication stream: applied the same in one piece and in many; what it leaves survives DUMP and RESTORE.
+pub(crate) fn stream(data: &[u8]) {
+    let (whole, position) = applied(data, data.len().max(1));
+    let (cut, _) = applied(data, 11);
+    assert!(position <= data.len() as u64, "more bytes applied than came");
+    let digest = |data: &Dataset| digest::dataset(data, DigestStyle::Redis8, NOW);
+    assert_eq!(digest(&whole), digest(&cut), "pieces make a difference");
+    each_value_survives_its_payload(&whole);
+}
+
+fn applied(data: &[u8], piece: usize) -> (Dataset, u64) {
+    let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
+    let mut dataset = Dataset::new(4, nowhere, EncodingLimits::default());
+    let (mut stream, mut trash) = (Stream::default(), Trash::default());
+    'all: for piece in data.chunks(piece) {
+        stream.extend(piece);
+        while let Ok(true) = stream.parse(64) {
+            while let Some(unit) = stream.unit() {
+                if apply::unit(&mut dataset, &unit, NOW, &mut trash).is_err() {
+                    break 'all;
+                }
+                stream.applied();
+            }
+            stream.compact();
+        }
+    }
+    let offset = dataset.position.offset.0;
+    (dataset, offset)
 }
 
 fn load_from(mut source: Source<'_>) -> Result<Loaded, LoadError> {

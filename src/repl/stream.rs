@@ -43,6 +43,8 @@ pub struct Stream {
     whole: usize,
     /// Index of the MULTI that has no EXEC yet.
     open: Option<usize>,
+    /// What came behind the last command makes no sense; told once everything before it is applied.
+    fault: Option<StreamError>,
 }
 
 /// A unit: to be applied in one step. The offset moves by `bytes` with it.
@@ -77,16 +79,30 @@ impl Stream {
     }
 
     /// Parses until `commands` commands are ready or the bytes end; a transaction is parsed to its EXEC if that has
-    /// arrived. Answers whether any unit is ready.
+    /// arrived. Answers whether any unit is ready. Bytes that make no sense are an error once all units before them
+    /// are applied.
     pub fn parse(&mut self, commands: usize) -> Result<bool, StreamError> {
-        while self.whole - self.done < commands {
-            let mark = self.spans.len();
-            let used = self.parser.parse(&mut self.bytes, self.parsed, &mut self.spans, &RequestLimits::STREAM)?;
-            let Some(used) = used else { break };
-            self.parsed += used;
-            self.push(mark)?;
+        while self.fault.is_none() && self.whole - self.done < commands {
+            match self.parse_one() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(fault) => self.fault = Some(fault),
+            }
         }
-        Ok(self.whole > self.done)
+        match self.fault {
+            Some(fault) if self.whole == self.done => Err(fault),
+            _ => Ok(self.whole > self.done),
+        }
+    }
+
+    /// Parses one command; `false` if it is not complete.
+    fn parse_one(&mut self) -> Result<bool, StreamError> {
+        let mark = self.spans.len();
+        let used = self.parser.parse(&mut self.bytes, self.parsed, &mut self.spans, &RequestLimits::STREAM)?;
+        let Some(used) = used else { return Ok(false) };
+        self.parsed += used;
+        self.push(mark)?;
+        Ok(true)
     }
 
     /// Adds the command whose words start at span `mark`. An empty line counts as one byte of offset (rule 8) and is

@@ -5,6 +5,7 @@
 #[path = "../../fuzz/bodies.rs"]
 mod bodies;
 
+use remora::resp::request::{Parser, RequestLimits};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
@@ -12,8 +13,9 @@ use std::path::Path;
 #[global_allocator]
 static ALLOCATOR: remora::allocator::Allocator = remora::allocator::Allocator;
 
-/// Bytes that a body may ask for in all, whatever its input says; segments and scratch space included.
-const ALLOCATED_MAX: u64 = 64 << 20;
+/// Bytes that a body may ask for in all, whatever its input says: mostly the room that the size hint of a snapshot
+/// of unknown length may claim (`SNAPSHOT_RESERVE_KEYS_MAX`), then segments and scratch space.
+const ALLOCATED_MAX: u64 = 320 << 20;
 /// Inputs are cut to this before they are changed: long ones take long and reach nothing new.
 const INPUT_MAX: usize = 4096;
 
@@ -112,5 +114,101 @@ fn packed_blobs_and_changes_of_them() {
         for blob in whole.windows(300).step_by(97) {
             run(bodies::packed, blob, &name);
         }
+    }
+}
+
+/// The writes of the shared sample dataset, each as a master would send it.
+fn sample_writes() -> Vec<Vec<u8>> {
+    let text = include_str!("../data/sample.txt");
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    lines.map(|line| encode(&split(line))).collect()
+}
+
+/// Words of a line as redis-cli splits them: the inline parser does just that.
+fn split(line: &str) -> Vec<Vec<u8>> {
+    let mut bytes = [line.as_bytes(), b"\n"].concat();
+    let (mut parser, mut spans) = (Parser::default(), Vec::new());
+    parser.parse(&mut bytes, 0, &mut spans, &RequestLimits::CLIENT).unwrap().expect("a whole line");
+    spans.iter().map(|span| span.of(&bytes).to_vec()).collect()
+}
+
+fn encode(words: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        out.extend_from_slice(word);
+        out.extend_from_slice(b"\r\n");
+    }
+    out
+}
+
+/// Changes words instead of bytes, so that most of what comes out is still a command.
+fn change_words(random: &mut fastrand::Rng, words: &mut Vec<Vec<u8>>) {
+    const ODD: [&[u8]; 14] = [
+        b"",
+        b"0",
+        b"-1",
+        b"1",
+        b"9223372036854775807",
+        b"-9223372036854775808",
+        b"inf",
+        b"-0",
+        b"1e400",
+        b"(1",
+        b"+",
+        b"99999999999999999999",
+        b"$",
+        b"*",
+    ];
+    let at = random.usize(..words.len());
+    match random.u8(..5) {
+        0 if words.len() > 1 => drop(words.remove(at)),
+        1 => words.insert(at, words[at].clone()),
+        2 if at > 0 => words[at] = random.choice(ODD).unwrap().to_vec(),
+        3 if at > 0 => words[at] = change(random, &words[at]),
+        _ => words.push(random.choice(ODD).unwrap().to_vec()),
+    }
+}
+
+#[test]
+fn requests_and_changes_of_them() {
+    let mut random = fastrand::Rng::with_seed(seed());
+    let requests: [&[u8]; 4] = [
+        b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n$4\r\nPING\r\n",
+        b"SET \"a b\\x41\" 'it\\'s'\r\nPING\n\n",
+        b"*3\r\n$3\r\nSET\r\n$10\r\n0123456789\r\n$0\r\n\r\n*-1\r\n*0\r\n",
+        b"*11\r\n$16385\r\n",
+    ];
+    for request in requests {
+        for round in 0..rounds(1000) {
+            run(bodies::request, &change(&mut random, request), &format!("request change {round}"));
+        }
+    }
+}
+
+#[test]
+fn streams_and_changes_of_them() {
+    let mut random = fastrand::Rng::with_seed(seed());
+    let writes = sample_writes();
+    run(bodies::stream, &writes.concat(), "the sample dataset");
+    let lines: Vec<Vec<Vec<u8>>> = include_str!("../data/sample.txt")
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+        .map(split)
+        .collect();
+    for round in 0..rounds(1000) {
+        let mut input = Vec::new();
+        for _ in 0..random.usize(1..12) {
+            let mut words = random.choice(&lines).unwrap().clone();
+            if words.iter().map(Vec::len).sum::<usize>() > INPUT_MAX {
+                continue;
+            }
+            if random.bool() {
+                change_words(&mut random, &mut words);
+            }
+            input.extend_from_slice(&encode(&words));
+        }
+        run(bodies::stream, &input, &format!("stream {round}"));
+        run(bodies::stream, &change(&mut random, &input), &format!("stream change {round}"));
     }
 }

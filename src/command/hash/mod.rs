@@ -85,7 +85,6 @@ pub static ROWS: &[Row] = &[
         "HSCAN h:small 0 COUNT x",
         "HSCAN h:small 0 MATCH",
         "HSCAN h:small x",
-        "HSCAN h:small -1",
         "HSCAN missing 0 nope",
         "HSCAN s:a 0",
     ]),

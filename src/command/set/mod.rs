@@ -65,7 +65,6 @@ pub static ROWS: &[Row] = &[
         "SSCAN set:one 0 COUNT",
         "SSCAN set:one 0 TYPE set",
         "SSCAN set:one nope",
-        "SSCAN set:one 007",
         "SSCAN missing 0 nope",
         "SSCAN s:a 0",
     ]),

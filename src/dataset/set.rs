@@ -284,7 +284,7 @@ fn ints_fit_listpack(ints: &Intset, member: &[u8], limits: &EncodingLimits) -> b
 
 fn packed(ints: &Intset) -> Listpack {
     let mut pack = Listpack::with_capacity(ints.as_bytes().len());
-    ints.iter().for_each(|n| pack.push_integer(n));
+    pack.extend((0..ints.len()).filter_map(|i| ints.get(i).map(Element::Int)));
     pack
 }
 

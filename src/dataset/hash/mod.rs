@@ -365,8 +365,7 @@ fn entry<'a>(field: &'a [u8], value: Field<'a>) -> Entry<'a> {
 
 fn set_packed(pack: &mut Listpack, field: &[u8], value: &[u8]) -> bool {
     let Some(at) = pack.find(field, 2) else {
-        pack.push(field);
-        pack.push(value);
+        pack.extend([Element::Str(field), Element::Str(value)].into_iter());
         return true;
     };
     pack.replace(at + 1, value);

@@ -5,7 +5,7 @@
 use super::{Entry, Expiry};
 use crate::clock::UnixMs;
 use crate::dataset::packed::Corrupt;
-use crate::dataset::packed::listpack::{Element, IntText, Iter, Listpack};
+use crate::dataset::packed::listpack::{Element, Iter, Listpack};
 
 /// Elements of one field.
 const STEP: usize = 3;
@@ -14,13 +14,11 @@ const NEVER: i64 = 0;
 /// The same fields, none with an expiry.
 pub(super) fn from_pairs(pairs: &Listpack) -> Listpack {
     let mut pack = Listpack::with_capacity(pairs.byte_len() + pairs.len());
-    let mut scratch = IntText::default();
-    for (i, element) in pairs.iter().enumerate() {
-        pack.push(element.text(&mut scratch));
-        if i % 2 == 1 {
-            pack.push_integer(NEVER);
-        }
-    }
+    let with_never = pairs.iter().enumerate().flat_map(|(i, element)| {
+        let is_value = i % 2 == 1;
+        std::iter::once(element).chain(is_value.then_some(Element::Int(NEVER)))
+    });
+    pack.extend(with_never);
     pack
 }
 
@@ -77,9 +75,7 @@ pub(super) fn set_expiry(pack: &mut Listpack, field: &[u8], expiry: Option<UnixM
 /// Puts a new field before the first that doesn't expire earlier (as redis 8.0).
 fn insert(pack: &mut Listpack, field: &[u8], value: &[u8], expiry: Option<UnixMs>) {
     let Some(expiry) = expiry else {
-        pack.push(field);
-        pack.push(value);
-        return pack.push_integer(NEVER);
+        return pack.extend([Element::Str(field), Element::Str(value), Element::Int(NEVER)].into_iter());
     };
     // Nothing expires in the first millisecond of 1970, which stands for no expiry.
     let expiry = expiry.0.max(NEVER + 1);

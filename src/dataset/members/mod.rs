@@ -1,4 +1,4 @@
-//! The table behind big hashes, sets and sorted sets: byte-string keys, each with a payload.
+//! The table behind big hashes and sets: byte-string keys, each with a payload.
 //!
 //! Entries lie packed in small pages (`page.rs`), some two dozen in each, so that an entry costs its own bytes,
 //! a word and little more. Pages are addressed by linear hashing: a page that is one too few for the number of
@@ -12,7 +12,7 @@ mod payload;
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use page::{Entries, Page};
-pub use payload::{Field, FieldValue, Nothing, Payload, Score};
+pub use payload::{Field, FieldValue, Nothing, Payload};
 use std::hash::{BuildHasher, Hasher};
 use std::marker::PhantomData;
 
@@ -84,11 +84,6 @@ impl<P: Payload> Members<P> {
             self.split();
         }
         true
-    }
-
-    /// Adds a key with its payload, unless it is there already: then nothing changes and the answer is `false`.
-    pub fn insert_new(&mut self, key: &[u8], item: P::Item<'_>) -> bool {
-        !self.contains(key) && self.insert(key, item)
     }
 
     /// Removes a key; `true` if it was there.
@@ -253,10 +248,14 @@ mod tests {
         format!("member:{n}").into_bytes()
     }
 
-    fn of(range: std::ops::Range<u64>) -> Members<Score> {
+    fn of(range: std::ops::Range<u64>) -> Members<Nothing> {
         let mut members = Members::new();
-        range.for_each(|n| assert!(members.insert(&name(n), n as f64)));
+        range.for_each(|n| assert!(members.insert(&name(n), ())));
         members
+    }
+
+    fn number(key: &[u8]) -> u64 {
+        std::str::from_utf8(&key["member:".len()..]).unwrap().parse().unwrap()
     }
 
     #[test]
@@ -295,14 +294,14 @@ mod tests {
             let mut cursor = 0;
             loop {
                 let before = seen.len();
-                cursor = members.scan(cursor, 10, |key, score| seen.push((key.to_vec(), score as u64)));
+                cursor = members.scan(cursor, 10, |key, ()| seen.push(number(key)));
                 assert!(seen.len() - before < 10 + 5 * PAGE_ENTRIES);
                 if cursor == 0 {
                     break;
                 }
             }
-            seen.sort_by_key(|(_, n)| *n);
-            assert_eq!(seen, (0..len).map(|n| (name(n), n)).collect::<Vec<_>>());
+            seen.sort_unstable();
+            assert_eq!(seen, (0..len).collect::<Vec<_>>());
         }
     }
 
@@ -314,15 +313,15 @@ mod tests {
             let mut seen = BTreeSet::new();
             let (mut cursor, mut low, mut high) = (0, 600, 600);
             loop {
-                cursor = members.scan(cursor, 7, |_, score| {
-                    seen.insert(score as u64);
+                cursor = members.scan(cursor, 7, |key, ()| {
+                    seen.insert(number(key));
                 });
                 if cursor == 0 {
                     break;
                 }
                 if random.bool() {
                     let to = high + random.u64(0..3_000);
-                    (high..to).for_each(|n| assert!(members.insert(&name(n), n as f64)));
+                    (high..to).for_each(|n| assert!(members.insert(&name(n), ())));
                     high = to;
                 } else {
                     (low..high).for_each(|n| assert!(members.remove(&name(n))));
@@ -348,8 +347,8 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(3);
         let mut hits = vec![0_u32; 500];
         for _ in 0..100_000 {
-            let (_, score) = members.random(|| random.u64(..)).unwrap();
-            hits[score as usize] += 1;
+            let (key, ()) = members.random(|| random.u64(..)).unwrap();
+            hits[number(key) as usize] += 1;
         }
         assert!(hits.iter().all(|n| (100..320).contains(n)), "{hits:?}");
         assert!(Members::<Nothing>::new().random(|| 5).is_none());
@@ -358,7 +357,7 @@ mod tests {
     #[test]
     fn memory_stays_close_to_the_bytes_kept() {
         let members = of(0..100_000);
-        let payload: usize = members.iter().map(|(key, _)| key.len() + 8).sum();
+        let payload: usize = members.iter().map(|(key, ())| key.len()).sum();
         let per_entry = (members.heap_bytes() - payload) as f64 / 100_000.0;
         assert!(per_entry < 12.0, "{per_entry} bytes of overhead per entry");
         let mut members = members;

@@ -33,26 +33,6 @@ impl Payload for Nothing {
     }
 }
 
-/// A double: the members of a sorted set. Kept bit by bit, so -0 and 0 differ.
-#[derive(Clone, Copy, Debug)]
-pub struct Score;
-
-impl Payload for Score {
-    type Item<'a> = f64;
-
-    fn encoded_len(_: f64) -> usize {
-        8
-    }
-
-    fn write(score: f64, out: &mut Vec<u8>) {
-        out.extend_from_slice(&score.to_le_bytes());
-    }
-
-    fn read(bytes: &[u8]) -> (f64, usize) {
-        (f64::from_le_bytes(eight(bytes)), 8)
-    }
-}
-
 /// A value with an optional expiry: the fields of a hash.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldValue;

@@ -46,22 +46,18 @@ impl Write for Screen {
 pub async fn show(status: &Status, screen: &Screen) {
     let mut tick = tokio::time::interval(LOOK);
     let mut bar = None;
-    let mut logged = None;
+    let mut logged = UnixMs::now();
     loop {
         tick.tick().await;
-        let now = UnixMs::now();
-        let sync = status.link.sync();
+        let (now, sync) = (UnixMs::now(), status.link.sync());
         if status.link.phase() != LinkPhase::Sync {
             bar.take().inspect(ProgressBar::finish_and_clear);
-            if logged.take().is_some() && status.link.is_up() {
-                tracing::info!("full sync done: {}", Line { sync, now });
-            }
+            logged = now;
         } else if screen.terminal {
             draw(bar.get_or_insert_with(|| screen.bars.add(new_bar())), Line { sync, now });
-            logged = Some(now);
-        } else if logged.is_none_or(|at: UnixMs| now.0 - at.0 >= LINE_EVERY_MS) {
+        } else if now.0 - logged.0 >= LINE_EVERY_MS {
             tracing::info!("full sync: {}", Line { sync, now });
-            logged = Some(now);
+            logged = now;
         }
     }
 }

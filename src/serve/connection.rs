@@ -80,16 +80,15 @@ impl Connection {
             let step = poll_fn(|cx| self.poll_step(cx)).await;
             let Ok(mut step) = step else { return };
             while !matches!(step, Step::Read) {
+                if let Step::Sleep(time) = step {
+                    tokio::time::sleep(time).await;
+                }
                 if self.flush().await.is_err() {
                     return;
                 }
                 step = match step {
-                    Step::Read | Step::Again => self.execute_input(),
+                    Step::Read | Step::Again | Step::Sleep(_) => self.execute_input(),
                     Step::Walk => self.walk().await,
-                    Step::Sleep(time) => {
-                        tokio::time::sleep(time).await;
-                        self.execute_input()
-                    }
                     Step::Close => return,
                 };
             }
@@ -205,7 +204,12 @@ impl Connection {
         let last = last.map_or(usize::MAX, |(found, _)| found.index);
         let (requests, written) = (batch.frames().len() as u64, reply.len() as u64);
         self.session.client().ran(UnixMs::now(), requests, 0, written, last);
-        self.send(shared);
+        if matches!(stop, Stop::After(After::Sleep(_), _)) {
+            // The reply comes after the sleep.
+            self.keep(shared, 0);
+        } else {
+            self.send(shared);
+        }
         stop
     }
 
@@ -219,6 +223,12 @@ impl Connection {
         let reply = shared.reply.buffer_mut();
         // An error shows at the next read; until then the replies have nowhere to go.
         let taken = if self.output.is_empty() { self.socket.try_write(reply).unwrap_or(reply.len()) } else { 0 };
+        self.keep(shared, taken);
+    }
+
+    /// Keeps the replies from `taken` on until the next flush.
+    fn keep(&mut self, shared: &mut Shared, taken: usize) {
+        let reply = shared.reply.buffer_mut();
         self.output.extend_from_slice(&reply[taken..]);
         shared.stats.net(0, reply.len() as u64);
         reply.clear();

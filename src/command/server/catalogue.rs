@@ -8,34 +8,48 @@ use crate::command::row::Row;
 use crate::command::{glob, help, table};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
+use std::sync::LazyLock;
 
-/// Rows that are no subcommands, with their facts. A command that no real server has is not told.
-fn top_level() -> impl Iterator<Item = (&'static Row, &'static Facts)> {
-    known().filter(|(row, _)| !row.name.contains(' '))
+/// A command with what is known of it, and its subcommands.
+#[derive(Debug)]
+struct Entry {
+    row: &'static Row,
+    facts: &'static Facts,
+    subs: Vec<Self>,
 }
 
-fn known() -> impl Iterator<Item = (&'static Row, &'static Facts)> {
-    table::rows().filter_map(|row| Some((row, Facts::of(row.name)?)))
-}
+/// All commands with facts, in the order of the table. What no real server has is not told.
+static CATALOGUE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let (subs, mut entries): (Vec<_>, Vec<_>) = table::rows()
+        .filter_map(|row| Some(Entry { row, facts: Facts::of(row.name)?, subs: Vec::new() }))
+        .partition(|entry| entry.row.name.contains(' '));
+    for sub in subs {
+        let (container, _) = sub.row.name.split_once(' ').unwrap_or_default();
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.row.name == container) {
+            entry.subs.push(sub);
+        }
+    }
+    entries
+});
 
-fn subcommands(container: &str) -> impl Iterator<Item = (&'static Row, &'static Facts)> {
-    known().filter(move |(row, _)| row.name.strip_prefix(container).is_some_and(|tail| tail.starts_with(' ')))
+/// Commands and subcommands, each behind its container.
+fn all() -> impl Iterator<Item = &'static Entry> {
+    CATALOGUE.iter().flat_map(|entry| std::iter::once(entry).chain(&entry.subs))
 }
 
 /// A command or subcommand by the name a client writes: `get`, `config|get`.
-fn by_name(name: &[u8]) -> Option<(&'static Row, &'static Facts)> {
-    let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase().replace('|', " ");
-    known().find(|(row, _)| row.name == name)
+fn by_name(name: &[u8]) -> Option<&'static Entry> {
+    all().find(|entry| entry.facts.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
 pub(super) fn command(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    out.array(top_level().count());
-    top_level().for_each(|(row, facts)| describe(row, facts, out));
+    out.array(CATALOGUE.len());
+    CATALOGUE.iter().for_each(|entry| describe(entry, out));
     Ok(())
 }
 
 pub(super) fn count(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    out.count(top_level().count());
+    out.count(CATALOGUE.len());
     Ok(())
 }
 
@@ -47,17 +61,18 @@ pub(super) fn info(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply)
     out.array(args.remaining());
     for name in args {
         match by_name(name) {
-            Some((row, facts)) => describe(row, facts, out),
+            Some(entry) => describe(entry, out),
             None => out.null_array(),
         }
     }
     Ok(())
 }
 
-fn describe(row: &Row, facts: &'static Facts, out: &mut Reply) {
+fn describe(entry: &Entry, out: &mut Reply) {
+    let facts = entry.facts;
     out.array(10);
     out.bulk(facts.name);
-    out.integer(row.arity.into());
+    out.integer(entry.row.arity.into());
     simple_set(facts.flags, out);
     out.integer(facts.first_key.into());
     out.integer(facts.last_key.into());
@@ -67,8 +82,8 @@ fn describe(row: &Row, facts: &'static Facts, out: &mut Reply) {
     words(facts.tips).for_each(|tip| out.bulk(tip));
     out.set(facts.key_specs().count());
     facts.key_specs().for_each(|spec| describe_keys(spec, out));
-    out.array(subcommands(row.name).count());
-    subcommands(row.name).for_each(|(row, facts)| describe(row, facts, out));
+    out.array(entry.subs.len());
+    entry.subs.iter().for_each(|sub| describe(sub, out));
 }
 
 fn simple_set(list: &'static str, out: &mut Reply) {
@@ -137,21 +152,22 @@ pub(super) fn list(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) 
 
 fn names(wanted: impl Fn(&Facts) -> bool, out: &mut Reply) -> Result<(), Refusal> {
     out.deferred(Reply::array, |out| {
-        let wanted = known().filter(|(_, facts)| wanted(facts));
-        Ok(wanted.map(|(_, facts)| out.bulk(facts.name)).count())
+        let wanted = all().filter(|entry| wanted(entry.facts));
+        Ok(wanted.map(|entry| out.bulk(entry.facts.name)).count())
     })
 }
 
 /// `COMMAND DOCS [name ...]`: without arguments' syntax and history, which are for people reading the manual.
 pub(super) fn docs(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let wanted: Vec<_> =
-        if args.is_empty() { top_level().collect() } else { args.by_ref().filter_map(by_name).collect() };
+        if args.is_empty() { CATALOGUE.iter().collect() } else { args.by_ref().filter_map(by_name).collect() };
     out.map(wanted.len());
-    wanted.into_iter().for_each(|(row, facts)| document(row, facts, out));
+    wanted.into_iter().for_each(|entry| document(entry, out));
     Ok(())
 }
 
-fn document(row: &Row, facts: &'static Facts, out: &mut Reply) {
+fn document(entry: &Entry, out: &mut Reply) {
+    let facts = entry.facts;
     let texts = [
         ("summary", facts.summary),
         ("since", facts.since),
@@ -161,7 +177,7 @@ fn document(row: &Row, facts: &'static Facts, out: &mut Reply) {
         ("replaced_by", facts.replaced_by),
     ];
     let texts = texts.iter().filter(|(_, text)| !text.is_empty());
-    let subs = subcommands(row.name).count();
+    let subs = entry.subs.len();
     out.bulk(facts.name);
     out.map(texts.clone().count() + usize::from(!facts.doc_flags.is_empty()) + usize::from(subs > 0));
     for (name, text) in texts {
@@ -175,7 +191,7 @@ fn document(row: &Row, facts: &'static Facts, out: &mut Reply) {
     if subs > 0 {
         out.bulk("subcommands");
         out.map(subs);
-        subcommands(row.name).for_each(|(row, facts)| document(row, facts, out));
+        entry.subs.iter().for_each(|sub| document(sub, out));
     }
 }
 
@@ -251,7 +267,7 @@ mod tests {
         assert_eq!(client.ask("COMMAND INFO nosuch GET"), format!("*2\r\n*-1\r\n{get}"));
         let config = client.ask("COMMAND INFO config");
         assert!(config.contains("config|get") && config.contains("config|rewrite"), "{config}");
-        let top = top_level().count();
+        let top = CATALOGUE.len();
         assert_eq!(client.ask("COMMAND COUNT"), format!(":{top}\r\n"));
         assert!(client.ask("COMMAND").starts_with(&format!("*{top}\r\n")));
         assert!(client.ask("COMMAND INFO").starts_with(&format!("*{top}\r\n")));

@@ -9,6 +9,7 @@ pub mod entry;
 pub mod expiry;
 pub mod functions;
 pub mod gate;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod keyspace;
@@ -147,6 +148,11 @@ impl Dialect {
         } else {
             BackLengths::Redis
         }
+    }
+
+    /// GEOSEARCH knows BYPOLYGON (Valkey 9).
+    pub fn has_geo_polygons(self) -> bool {
+        matches!(self, Self::Valkey(9.., _))
     }
 
     /// A Valkey server.

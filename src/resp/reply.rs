@@ -157,7 +157,12 @@ impl Reply {
     /// A double: `,1.5`, in RESP2 a bulk string; printed as `doubles` says.
     pub fn double(&mut self, value: f64) {
         let mut text = number::DoubleText::default();
-        let text = text.format(value, self.doubles);
+        self.double_text(text.format(value, self.doubles));
+    }
+
+    /// A double that has been printed otherwise than `doubles` says (coordinates).
+    pub fn double_text(&mut self, text: impl AsRef<[u8]>) {
+        let text = text.as_ref();
         if self.resp3() {
             self.buf.push(b',');
             self.buf.extend_from_slice(text);

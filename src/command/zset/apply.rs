@@ -7,13 +7,14 @@ use crate::command::context::ApplyCx;
 use crate::dataset::zset::{Pairs, ZSet};
 use crate::dataset::{Dialect, Value};
 use crate::resp::refusal::Refusal;
+use smallvec::SmallVec;
 use std::ops::Range;
 
 const NOT_A_NUMBER: &str = "ERR resulting score is not a number (NaN)";
 
 /// The options of ZADD.
 #[derive(Clone, Copy, Debug, Default)]
-struct AddOptions {
+pub(in crate::command) struct AddOptions {
     only_new: bool,
     only_old: bool,
     only_greater: bool,
@@ -46,6 +47,13 @@ impl AddOptions {
         Ok(options)
     }
 
+    /// GEOADD knows NX, XX and CH only.
+    pub(in crate::command) fn parse_of_geoadd(args: &mut Args<'_>) -> Result<Self, Refusal> {
+        let options = Self::parse(args)?;
+        let is_known = !(options.only_greater || options.only_less || options.increment);
+        if is_known { Ok(options) } else { Err(Refusal::SYNTAX) }
+    }
+
     /// The score that a member gets whose old one is this; `None`: it stays as it is.
     fn score(self, old: Option<f64>, given: f64) -> Result<Option<f64>, Refusal> {
         let Some(old) = old else { return Ok((!self.only_old).then_some(given)) };
@@ -64,28 +72,37 @@ impl AddOptions {
 pub(super) fn zadd(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
     let options = AddOptions::parse(args)?;
-    let members = args.remaining() / 2;
-    if args.is_empty() || !args.remaining().is_multiple_of(2) || options.increment && members > 1 {
+    if args.is_empty() || !args.remaining().is_multiple_of(2) || options.increment && args.remaining() > 2 {
         return Err(Refusal::SYNTAX);
     }
-    add(cx, key, options, args, members)
+    add_pairs(cx, key, options, &pairs(args)?)
 }
 
 pub(super) fn zincrby(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
-    add(cx, key, AddOptions { increment: true, ..AddOptions::default() }, args, 1)
+    add_pairs(cx, key, AddOptions { increment: true, ..AddOptions::default() }, &pairs(args)?)
 }
 
-/// Adds `members` pairs of score and member.
-fn add(
+/// Scores with their members; for most commands there is one.
+type Given<'a> = SmallVec<[(f64, &'a [u8]); 4]>;
+
+/// Reads `score member [score member ...]`.
+fn pairs<'a>(args: &mut Args<'a>) -> Result<Given<'a>, Refusal> {
+    let mut pairs = Given::with_capacity(args.remaining() / 2);
+    while !args.is_empty() {
+        pairs.push((args.float()?, args.require()?));
+    }
+    Ok(pairs)
+}
+
+/// Adds members to the set at a key, which is made if need be.
+pub(in crate::command) fn add_pairs(
     cx: &mut ApplyCx<'_>,
     key: &[u8],
     options: AddOptions,
-    args: &mut Args<'_>,
-    members: usize,
+    pairs: &[(f64, &[u8])],
 ) -> Result<(), Refusal> {
     let limits = cx.limits();
-    let longest = longest_member(args)?;
     let mut fresh = None;
     let zset = match cx.zset(key)? {
         Some(zset) => zset,
@@ -93,13 +110,15 @@ fn add(
         None => fresh.insert(ZSet::default()),
     };
     match limits.dialect {
-        Dialect::Valkey(..) => zset.expect(members, longest, &limits),
-        Dialect::Redis(..) if limits.dialect.prints_shortest_doubles() => zset.expect(members, 0, &limits),
+        Dialect::Valkey(..) => {
+            let longest = pairs.iter().map(|(_, member)| member.len()).max();
+            zset.expect(pairs.len(), longest.unwrap_or(0), &limits);
+        }
+        Dialect::Redis(..) if limits.dialect.prints_shortest_doubles() => zset.expect(pairs.len(), 0, &limits),
         Dialect::Redis(..) => {}
     }
-    for _ in 0..members {
-        let (given, member) = (args.float()?, args.require()?);
-        if let Some(score) = options.score(zset.score(member), given)? {
+    for (given, member) in pairs {
+        if let Some(score) = options.score(zset.score(member), *given)? {
             zset.insert(member, score, &limits);
         }
     }
@@ -107,16 +126,6 @@ fn add(
         Some(zset) => cx.store(key, Value::ZSet(Box::new(zset)), None),
         None => Ok(()),
     }
-}
-
-/// Reads all pairs of score and member before anything is changed; answers the length of the longest member.
-fn longest_member(args: &Args<'_>) -> Result<usize, Refusal> {
-    let (mut args, mut longest) = (args.clone(), 0);
-    while !args.is_empty() {
-        args.float()?;
-        longest = longest.max(args.require()?.len());
-    }
-    Ok(longest)
 }
 
 pub(super) fn zrem(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
@@ -241,4 +250,130 @@ pub(in crate::command) fn store(cx: &mut ApplyCx<'_>, key: &[u8], pairs: Pairs) 
     }
     let zset = ZSet::of(pairs, &cx.limits());
     cx.store(key, Value::ZSet(Box::new(zset)), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Bench;
+    use crate::dataset::{Dialect, ValueRef};
+
+    fn check(lines: &[&str], expected: &str) {
+        let bench = Bench::after(lines);
+        assert_eq!(bench.ask("ZRANGE z 0 -1 WITHSCORES"), expected, "{lines:?}");
+    }
+
+    #[test]
+    fn zadd_with_every_option() {
+        let start = "ZADD z 1 a 2 b";
+        for (line, expected) in [
+            ("ZADD z 5 a 3 c", "*6 $1 b $1 2 $1 c $1 3 $1 a $1 5"),
+            ("ZADD z NX 5 a 3 c", "*6 $1 a $1 1 $1 b $1 2 $1 c $1 3"),
+            ("ZADD z XX CH 5 a 3 c", "*4 $1 b $1 2 $1 a $1 5"),
+            ("ZADD z GT 0 a 3 b 3 c", "*6 $1 a $1 1 $1 b $1 3 $1 c $1 3"),
+            ("ZADD z LT 0 a 3 b", "*4 $1 a $1 0 $1 b $1 2"),
+            ("ZADD z XX LT 0 a 3 c", "*4 $1 a $1 0 $1 b $1 2"),
+            ("ZADD z INCR 1.5 a", "*4 $1 b $1 2 $1 a $3 2.5"),
+            ("ZADD z GT INCR -1 a", "*4 $1 a $1 1 $1 b $1 2"),
+            ("zadd z ch -inf b", "*4 $1 b $4 -inf $1 a $1 1"),
+            ("ZINCRBY z -3 b", "*4 $1 b $2 -1 $1 a $1 1"),
+            ("ZINCRBY z 3 c", "*6 $1 a $1 1 $1 b $1 2 $1 c $1 3"),
+        ] {
+            check(&[start, line], expected);
+        }
+    }
+
+    #[test]
+    fn removals_of_every_kind() {
+        let start = "ZADD z 1 a 2 b 3 c 4 d";
+        for (line, expected) in [
+            ("ZREM z b nobody d", "*4 $1 a $1 1 $1 c $1 3"),
+            ("ZREMRANGEBYRANK z 1 -2", "*4 $1 a $1 1 $1 d $1 4"),
+            ("ZREMRANGEBYSCORE z (1 3", "*4 $1 a $1 1 $1 d $1 4"),
+            ("ZREMRANGEBYLEX z [b (d", "*4 $1 a $1 1 $1 d $1 4"),
+            ("ZPOPMIN z", "*6 $1 b $1 2 $1 c $1 3 $1 d $1 4"),
+            ("zpopmax z 3", "*2 $1 a $1 1"),
+            ("ZPOPMIN z 0", "*8 $1 a $1 1 $1 b $1 2 $1 c $1 3 $1 d $1 4"),
+        ] {
+            check(&[start, line], expected);
+        }
+        for line in ["ZREM z a b c d", "ZREMRANGEBYRANK z 0 -1", "ZPOPMAX z 10"] {
+            let bench = Bench::after(&[start, line]);
+            assert!(bench.data.db(bench.db).unwrap().get(b"z").is_none(), "{line} removes the key");
+        }
+    }
+
+    #[test]
+    fn results_replace_what_was_there() {
+        let start = ["ZADD a 1 x 2 y", "ZADD b 10 y 20 z", "SET z old"];
+        for (line, expected) in [
+            ("ZUNIONSTORE z 2 a b", "*6 $1 x $1 1 $1 y $2 12 $1 z $2 20"),
+            ("ZUNIONSTORE z 2 a b WEIGHTS 2 -1 AGGREGATE MIN", "*6 $1 z $3 -20 $1 y $3 -10 $1 x $1 2"),
+            ("ZINTERSTORE z 2 a b AGGREGATE MAX", "*2 $1 y $2 10"),
+            ("ZDIFFSTORE z 2 a b", "*2 $1 x $1 1"),
+            ("ZRANGESTORE z a 1 +inf BYSCORE LIMIT 1 1", "*2 $1 y $1 2"),
+            ("ZRANGESTORE z a 0 0 REV", "*2 $1 y $1 2"),
+            ("ZINTERSTORE z 2 a missing", "*0"),
+            ("ZRANGESTORE z missing 0 -1", "*0"),
+        ] {
+            check(&[start[0], start[1], start[2], line], expected);
+        }
+    }
+
+    #[test]
+    fn infinities_sum_up_to_zero_and_never_to_a_refusal() {
+        check(&["ZADD a inf x", "ZADD b -inf x", "ZUNIONSTORE z 2 a b"], "*2 $1 x $1 0");
+        check(&["ZADD a inf x", "ZUNIONSTORE z 1 a WEIGHTS 0"], "*2 $1 x $1 0");
+        let mut bench = Bench::after(&["ZADD z inf x"]);
+        assert!(bench.apply("ZINCRBY z -inf x").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_applied_changes_nothing() {
+        let mut bench = Bench::after(&["ZADD z 1 a", "SET s x"]);
+        for line in [
+            "ZADD z 2 a x b",
+            "ZADD z 2 a 3",
+            "ZADD z nan a",
+            "ZADD z NX XX 2 a",
+            "ZADD z GT LT 2 a",
+            "ZADD z INCR 1 a 2 b",
+            "ZADD s 2 a",
+            "ZINCRBY z x a",
+            "ZREMRANGEBYRANK z 0 x",
+            "ZREMRANGEBYSCORE z 0 x",
+            "ZREMRANGEBYLEX z 0 1",
+            "ZPOPMIN z -1",
+            "ZUNIONSTORE z 2 a",
+            "ZUNIONSTORE z 1 a WITHSCORES",
+            "ZDIFFSTORE z 1 a WEIGHTS 1",
+            "ZUNIONSTORE z 1 s",
+            "ZRANGESTORE z z 0 -1 WITHSCORES",
+            "ZRANGESTORE z s 0 -1",
+        ] {
+            assert!(bench.apply(line).is_err(), "{line}");
+        }
+        assert_eq!(bench.ask("ZRANGE z 0 -1 WITHSCORES"), "*2 $1 a $1 1");
+    }
+
+    /// What OBJECT ENCODING of each server answered after the same commands.
+    #[test]
+    fn zadd_chooses_the_form_as_its_master_does() {
+        let many_times_one = format!("ZADD z{}", " 1 m".repeat(200));
+        let absent_long = format!("ZADD z XX 2 a 1 {}", "x".repeat(65));
+        for (dialect, line, expected) in [
+            (Dialect::Redis(6, 0), &many_times_one, "ziplist"),
+            (Dialect::Redis(7, 0), &many_times_one, "listpack"),
+            (Dialect::Redis(8, 0), &many_times_one, "skiplist"),
+            (Dialect::Valkey(9, 1), &many_times_one, "skiplist"),
+            (Dialect::Redis(8, 0), &absent_long, "listpack"),
+            (Dialect::Valkey(8, 1), &absent_long, "skiplist"),
+        ] {
+            let mut bench = Bench::after(&["ZADD z 1 a"]);
+            bench.data.limits.dialect = dialect;
+            bench.apply(line).unwrap();
+            let entry = bench.data.db(bench.db).unwrap().get(b"z").unwrap();
+            let ValueRef::ZSet(zset) = entry.value() else { panic!("a sorted set") };
+            assert_eq!(zset.encoding(&bench.data.limits), expected, "{dialect:?}");
+        }
+    }
 }

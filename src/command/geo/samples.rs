@@ -1,0 +1,103 @@
+//! Request lines of this family for the comparison with real servers, odd cases included.
+
+pub(super) const GEOPOS: &[&str] = &[
+    "GEOPOS z:geo Palermo zero corner missing",
+    "GEOPOS z:geo",
+    "GEOPOS missing Palermo",
+    "GEOPOS s:a Palermo",
+    "GEOPOS z:small one inf top",
+];
+
+pub(super) const GEODIST: &[&str] = &[
+    "GEODIST z:geo Palermo Catania",
+    "GEODIST z:geo Palermo Catania km",
+    "GEODIST z:geo Palermo Catania FT",
+    "GEODIST z:geo Palermo Catania mi",
+    "GEODIST z:geo Palermo Palermo",
+    "GEODIST z:geo Palermo missing",
+    "GEODIST z:geo Palermo Catania parsec",
+    "GEODIST z:geo Palermo Catania km x",
+    "GEODIST missing a b",
+    "GEODIST s:a a b",
+];
+
+pub(super) const GEOHASH: &[&str] = &[
+    "GEOHASH z:geo Palermo Catania missing corner zero",
+    "GEOHASH z:geo",
+    "GEOHASH missing Palermo",
+    "GEOHASH s:a Palermo",
+];
+
+pub(super) const GEOSEARCH: &[&str] = &[
+    "GEOSEARCH z:geo FROMLONLAT 15 37 BYRADIUS 200 km",
+    "GEOSEARCH z:geo FROMLONLAT 15 37 BYRADIUS 200 km DESC",
+    "GEOSEARCH z:geo FROMLONLAT 15 37 BYRADIUS 200 km ASC WITHCOORD WITHDIST WITHHASH",
+    "GEOSEARCH z:geo FROMLONLAT 15 37 BYBOX 400 400 km ASC WITHDIST",
+    "GEOSEARCH z:geo FROMLONLAT 15 37 BYBOX 100 400 km",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS 100 mi WITHDIST",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS 2000 km COUNT 2 WITHDIST",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS 2000 km COUNT 2 DESC WITHDIST",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS 2000 km COUNT 2 ANY",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS 2000 km ANY",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS 0 m",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS 20000 km",
+    "GEOSEARCH z:geo FROMLONLAT 0 0 BYRADIUS 50000 km",
+    "GEOSEARCH z:geo FROMMEMBER nobody BYRADIUS 1 m",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS -1 m",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS x m",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS 1 x",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYBOX 1 x m",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYBOX x 1 m",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYBOX -1 1 m",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYBOX 1 1 x",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYBOX 1 1",
+    "GEOSEARCH z:geo FROMMEMBER Palermo BYRADIUS 1",
+    "GEOSEARCH z:geo FROMMEMBER Palermo FROMLONLAT 1 1 BYRADIUS 1 m",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 FROMMEMBER Palermo BYRADIUS 1 m",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 BYRADIUS 1 m BYBOX 1 1 m",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 BYBOX 1 1 m BYRADIUS 1 m",
+    "GEOSEARCH z:geo BYRADIUS 1 m ASC DESC WITHDIST",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 ASC DESC WITHDIST",
+    "GEOSEARCH z:geo FROMLONLAT 190 1 BYRADIUS 1 m",
+    "GEOSEARCH z:geo FROMLONLAT 1 86 BYRADIUS 1 m",
+    "GEOSEARCH z:geo FROMLONLAT x 86 BYRADIUS 1 m",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 BYRADIUS 1 m COUNT 0",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 BYRADIUS 1 m COUNT -1",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 BYRADIUS 1 m COUNT x",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 BYRADIUS 1 m COUNT",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 BYRADIUS 1 m STOREDIST",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 BYRADIUS 1 m STORE x",
+    "GEOSEARCH z:geo FROMLONLAT 1 1 BYRADIUS 1 m NOSUCH",
+    "GEOSEARCH missing FROMMEMBER Palermo BYRADIUS 1 m",
+    "GEOSEARCH missing FROMMEMBER Palermo BYRADIUS x m",
+    "GEOSEARCH missing FROMMEMBER Palermo WITHDIST WITHDIST WITHDIST",
+    "GEOSEARCH missing FROMLONLAT 1 1 BYRADIUS 1 m ANY",
+    "GEOSEARCH s:a FROMLONLAT 1 x BYRADIUS 1 m",
+    "GEOSEARCH z:small FROMLONLAT 1 1 BYRADIUS 50000 km",
+];
+
+pub(super) const GEORADIUS_RO: &[&str] = &[
+    "GEORADIUS_RO z:geo 15 37 200 km",
+    "GEORADIUS_RO z:geo 15 37 200 km WITHDIST WITHCOORD ASC",
+    "GEORADIUS_RO z:geo 15 37 200 km COUNT 1",
+    "GEORADIUS_RO z:geo 15 37 200 km STORE x",
+    "GEORADIUS_RO z:geo 15 37 x km",
+    "GEORADIUS_RO z:geo 15 x 200 km",
+    "GEORADIUS_RO z:geo 15 37 200 x",
+    "GEORADIUS_RO z:geo 15 37 200 km FROMLONLAT 1 1",
+    "GEORADIUS_RO missing 15 37 200 km",
+    "GEORADIUS_RO missing 15 137 200 km",
+    "GEORADIUS_RO s:a 15 37 200 km",
+];
+
+pub(super) const GEORADIUSBYMEMBER_RO: &[&str] = &[
+    "GEORADIUSBYMEMBER_RO z:geo Palermo 200 km",
+    "GEORADIUSBYMEMBER_RO z:geo Palermo 200 km WITHDIST WITHHASH DESC",
+    "GEORADIUSBYMEMBER_RO z:geo nobody 200 km",
+    "GEORADIUSBYMEMBER_RO z:geo Palermo 200 km STORE x",
+    "GEORADIUSBYMEMBER_RO z:geo Palermo x km",
+    "GEORADIUSBYMEMBER_RO missing Palermo 200 km",
+    "GEORADIUSBYMEMBER_RO missing Palermo x y",
+    "GEORADIUSBYMEMBER_RO missing Palermo x y z",
+    "GEORADIUSBYMEMBER_RO s:a Palermo 200 km",
+];

@@ -27,7 +27,8 @@ const NOW: UnixMs = UnixMs(2_000_000_000_000);
 pub(crate) fn snapshot(data: &[u8]) {
     let whole = load_from(Source::from_slice(data));
     let mut chunks = data.chunks(13);
-    let cut = load_from(Source::new(move || Ok(chunks.next().map(Bytes::copy_from_slice))));
+    let cut = Source::new(move || Ok(chunks.next().map(Bytes::copy_from_slice)));
+    let cut = load_from(cut.expecting(data.len() as u64));
     assert_eq!(whole.as_ref().map(digest_of), cut.as_ref().map(digest_of), "chunks make a difference");
     if let Ok(loaded) = whole {
         each_value_survives_its_payload(&loaded.dataset);

@@ -51,8 +51,9 @@ pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const DATABASES_DEFAULT: usize = 16;
 /// Most databases that a master's stream or snapshot may make us hold.
 pub const DATABASES_MAX: usize = 16 * 1024;
-/// Keys for which a snapshot of unknown length may have room made before they arrive: 140 MB of segments.
-pub const SNAPSHOT_RESERVE_KEYS_MAX: u64 = 1 << 24;
+/// Keys for which room is made on the word of a snapshot that states neither its length nor its master's memory:
+/// 16 MiB of segments.
+pub const SNAPSHOT_RESERVE_KEYS_MAX: u64 = 1 << 20;
 /// Default of `maxclients` (as redis).
 pub const MAXCLIENTS_DEFAULT: usize = 10_000;
 /// Most members that ZRANDMEMBER picks with repetition (redis has no bound and runs out of memory).

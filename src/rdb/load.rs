@@ -16,8 +16,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Keys between two looks at the abort flag.
 const KEYS_PER_REPORT: u64 = 256;
-/// Bytes that the smallest key takes: type, empty name, value. Bounds what a size hint can claim.
+/// Bytes of snapshot that the smallest key takes: type, empty name, value. Bounds what a size hint can claim.
 const KEY_BYTES_MIN: u64 = 3;
+/// Bytes of memory that a key takes at least in any master; bounds a hint where the length is not known. Our room for
+/// one is 9 bytes, so a wrong hint costs at most a quarter of the master's memory.
+const KEY_MEMORY_BYTES_MIN: u64 = 32;
 
 const TYPE_STRING: u8 = 0;
 const KEY_TWICE: &str = "a key twice";
@@ -88,7 +91,7 @@ pub fn load(src: &mut Source<'_>, settings: &LoadSettings, progress: &Progress) 
         expiry: None,
         batch: Batch::default(),
         name: Vec::new(),
-        room: src.bytes_total().map_or(SNAPSHOT_RESERVE_KEYS_MAX, |bytes| bytes / KEY_BYTES_MIN),
+        reserved: 0,
         src,
     };
     loader.records()?;
@@ -126,8 +129,8 @@ struct Loader<'s, 'a> {
     batch: Batch,
     /// Scratch: the name of the key or of the AUX field.
     name: Vec<u8>,
-    /// Keys for which room may still be made by hints.
-    room: u64,
+    /// Keys for which room was made by hints.
+    reserved: u64,
 }
 
 impl Loader<'_, '_> {
@@ -163,14 +166,16 @@ impl Loader<'_, '_> {
         Ok(())
     }
 
-    /// Makes room as the hint says, but never more in all than the bytes can bear.
+    /// Makes room as the hint says, but never more in all than the file or the master's memory can bear.
     fn sizes(&mut self) -> Result<(), LoadError> {
-        let keys = length(self.src)?.min(self.room);
-        let _with_expiry = length(self.src)?;
-        self.room -= keys;
-        if let Some(keyspace) = self.data.db_mut(self.db) {
-            keyspace.reserve(usize::try_from(keys).unwrap_or(0));
-        }
+        let (keys, _with_expiry) = (length(self.src)?, length(self.src)?);
+        let by_memory =
+            self.facts.used_mem.map_or(SNAPSHOT_RESERVE_KEYS_MAX, |bytes| bytes / KEY_MEMORY_BYTES_MIN);
+        let believable = self.src.bytes_total().map_or(by_memory, |bytes| bytes / KEY_BYTES_MIN);
+        let keys = keys.min(believable.saturating_sub(self.reserved));
+        self.reserved += keys;
+        let keyspace = self.data.db_mut(self.db).expect(SELECTED);
+        keyspace.reserve(usize::try_from(keys).unwrap_or(0));
         Ok(())
     }
 

@@ -147,6 +147,12 @@ impl Stream {
         Some(Unit { stream: self, first, last, bytes })
     }
 
+    /// The first argument of each command that is ready, mostly its key: for asking memory early.
+    pub fn likely_keys(&self) -> impl Iterator<Item = &[u8]> {
+        let ready = self.commands[self.done..self.whole].iter().filter(|command| command.spans > 1);
+        ready.map(|command| self.spans[command.first_span + 1].of(&self.bytes))
+    }
+
     /// The unit that `unit` showed has been applied. Answers its number of commands.
     pub fn applied(&mut self) -> usize {
         let Some(Unit { first, last, .. }) = self.unit() else { return 0 };

@@ -3,10 +3,12 @@
 use super::wire::Wire;
 use super::{Link, LinkError};
 use crate::clock::{self, UnixMs};
-use crate::dataset::Trash;
+use crate::dataset::{Dataset, Trash};
 use crate::limits::{APPLY_BATCH_COMMANDS_MAX, APPLY_BATCH_US_MAX};
 use crate::position::{Offset, Position};
 use crate::repl::apply::{self, Unapplied};
+use crate::repl::stream::Stream;
+use smallvec::SmallVec;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
@@ -87,6 +89,7 @@ impl Link {
         let stream = &mut self.stream;
         let result = self.writer.apply(|data| {
             let (began, now) = (clock::instant(), UnixMs::now());
+            prefetch(data, stream);
             let (mut commands, mut units, mut ack) = (0, 0, None);
             while let Some(unit) = stream.unit() {
                 let before = data.position.offset;
@@ -113,6 +116,15 @@ impl Link {
         self.report.acknowledged(offset);
         Ok(())
     }
+}
+
+/// Asks for the memory of what a batch will touch: first all buckets, then all entries, so that the waits overlap.
+fn prefetch(data: &Dataset, stream: &Stream) {
+    let Some(keyspace) = data.db(data.position.selected) else { return };
+    let keys = stream.likely_keys().take(APPLY_BATCH_COMMANDS_MAX);
+    let hashes: SmallVec<[u64; APPLY_BATCH_COMMANDS_MAX]> =
+        keys.map(|key| keyspace.prefetch_bucket(key)).collect();
+    hashes.iter().for_each(|hash| keyspace.prefetch_entry(*hash));
 }
 
 /// `REPLCONF ACK offset` as it goes over the wire.

@@ -51,10 +51,10 @@ pub async fn show(status: &Status, screen: &Screen) {
         tick.tick().await;
         let (now, sync) = (UnixMs::now(), status.link.sync());
         if status.link.phase() != LinkPhase::Sync {
-            bar.take().inspect(ProgressBar::finish_and_clear);
+            bar = None;
             logged = now;
         } else if screen.terminal {
-            draw(bar.get_or_insert_with(|| screen.bars.add(new_bar())), Line { sync, now });
+            bar.get_or_insert_with(|| Bar::new(screen)).draw(Line { sync, now });
         } else if now.0 - logged.0 >= LINE_EVERY_MS {
             tracing::info!("full sync: {}", Line { sync, now });
             logged = now;
@@ -62,16 +62,37 @@ pub async fn show(status: &Status, screen: &Screen) {
     }
 }
 
-fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("full sync {wide_bar} {msg}");
-    ProgressBar::hidden().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+/// A bar where the master has told the snapshot's size, else a sign of life.
+struct Bar {
+    bar: ProgressBar,
+    sized: Option<bool>,
 }
 
-/// A snapshot whose size the master has not told has an empty bar.
-fn draw(bar: &ProgressBar, line: Line) {
-    bar.set_length(line.sync.total_bytes.unwrap_or(0));
-    bar.set_position(line.sync.total_bytes.map_or(0, |total| line.sync.read_bytes.min(total)));
-    bar.set_message(line.to_string());
+impl Bar {
+    fn new(screen: &Screen) -> Self {
+        Self { bar: screen.bars.add(ProgressBar::new(0)), sized: None }
+    }
+
+    fn draw(&mut self, line: Line) {
+        let sized = line.sync.total_bytes.is_some();
+        if self.sized.replace(sized) != Some(sized) {
+            let template = if sized { "full sync {wide_bar} {msg}" } else { "full sync {spinner} {msg}" };
+            let style = ProgressStyle::with_template(template);
+            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        }
+        if let Some(total) = line.sync.total_bytes {
+            self.bar.set_length(total);
+            self.bar.set_position(line.sync.loaded_bytes.min(total));
+        }
+        self.bar.set_message(line.to_string());
+        self.bar.tick();
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// `12.0 MiB of 100.0 MiB (12%), 50000 keys, 25000 keys/s`
@@ -84,9 +105,9 @@ struct Line {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sync, now } = self;
-        write!(f, "{}", HumanBytes(sync.read_bytes))?;
+        write!(f, "{}", HumanBytes(sync.loaded_bytes))?;
         if let Some(total) = sync.total_bytes {
-            let percent = sync.read_bytes.saturating_mul(100) / total.max(1);
+            let percent = sync.loaded_bytes.saturating_mul(100) / total.max(1);
             write!(f, " of {} ({}%)", HumanBytes(total), percent.min(100))?;
         }
         let elapsed_ms = sync.started.map_or(0, |at| (now.0 - at.0).max(0));
@@ -104,7 +125,7 @@ mod tests {
     fn a_line_tells_bytes_percent_and_keys_per_second() {
         let sync = SyncProgress {
             total_bytes: Some(4 << 20),
-            read_bytes: 1 << 20,
+            loaded_bytes: 1 << 20,
             keys: 5_000,
             started: Some(UnixMs(1_000)),
             ..SyncProgress::default()

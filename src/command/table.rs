@@ -46,9 +46,17 @@ static REFUSED: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
     facts::refused_writes(|name| named.contains(name))
 });
 
+static ALL: LazyLock<Vec<&'static Row>> =
+    LazyLock::new(|| FAMILIES.iter().copied().flatten().chain(REFUSED.iter().copied()).collect());
+
 /// All rows: those of the families, then the refused writes.
-pub fn rows() -> impl Iterator<Item = &'static Row> {
-    FAMILIES.iter().copied().flatten().chain(REFUSED.iter().copied())
+pub fn rows() -> impl ExactSizeIterator<Item = &'static Row> {
+    ALL.iter().copied()
+}
+
+/// The row of this number in the order of the table.
+pub fn row(index: usize) -> Option<&'static Row> {
+    ALL.get(index).copied()
 }
 
 /// Longest name of a row, `container sub` included; longer names are unknown.

@@ -58,7 +58,7 @@ pub fn start_worker(number: usize, reader: Reader, server: Arc<Server>) -> io::R
     let work = move || {
         let shared = Shared {
             reader,
-            stats: server.status.add_worker(table::rows().count()),
+            stats: server.status.add_worker(table::rows().len()),
             config: server.config.watch(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
             batch: Batch::default(),

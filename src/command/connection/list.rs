@@ -45,7 +45,7 @@ pub(super) fn list(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply)
 /// client here and read 0.
 fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &mut Vec<u8>) {
     let seconds = |since: UnixMs| (now.0 - since.0).max(0) / 1000;
-    let row = client.last_row().and_then(|index| table::rows().nth(index));
+    let row = client.last_row().and_then(table::row);
     let command = running.map(str::to_owned).or_else(|| row.map(|row| row.name.replace(' ', "|")));
     let names = client.names();
     let (net_in, net_out, requests) = client.traffic();

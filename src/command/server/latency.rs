@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn the_histogram_counts_calls_up_to_each_bound() {
         let mut client = Harness::new(&[]);
-        let stats = client.server().status.add_worker(table::rows().count());
+        let stats = client.server().status.add_worker(table::rows().len());
         let index = |name: &str| table::rows().position(|row| row.name == name).expect("a row");
         [900, 1_500, 30_000, 31_000].into_iter().for_each(|ns| stats.ran(index("ping"), ns));
         stats.ran(index("client id"), 500);

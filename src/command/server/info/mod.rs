@@ -193,7 +193,7 @@ mod tests {
     fn commands_and_errors_are_counted_by_name() {
         use crate::command::table;
         let mut client = Harness::new(&[]);
-        let stats = client.server().status.add_worker(table::rows().count());
+        let stats = client.server().status.add_worker(table::rows().len());
         let index = |name: &str| table::rows().position(|row| row.name == name).expect("a row");
         stats.ran(index("client id"), 3_000);
         stats.failed(index("ping"), 1_500, "ERR wrong");

@@ -54,6 +54,12 @@ impl AddOptions {
         if is_known { Ok(options) } else { Err(Refusal::SYNTAX) }
     }
 
+    /// The given score counts, whatever the old one is.
+    fn is_plain(self) -> bool {
+        let Self { only_new, only_old, only_greater, only_less, increment } = self;
+        !(only_new || only_old || only_greater || only_less || increment)
+    }
+
     /// The score that a member gets whose old one is this; `None`: it stays as it is.
     fn score(self, old: Option<f64>, given: f64) -> Result<Option<f64>, Refusal> {
         let Some(old) = old else { return Ok((!self.only_old).then_some(given)) };
@@ -118,7 +124,9 @@ pub(in crate::command) fn add_pairs(
         Dialect::Redis(..) => {}
     }
     for (given, member) in pairs {
-        if let Some(score) = options.score(zset.score(member), *given)? {
+        if options.is_plain() {
+            zset.insert(member, *given, &limits);
+        } else if let Some(score) = options.score(zset.score(member), *given)? {
             zset.insert(member, score, &limits);
         }
     }

@@ -6,6 +6,7 @@
 use crate::command::args::Args;
 use crate::dataset::ValueRef;
 use crate::dataset::packed::listpack::IntText;
+use crate::dataset::set::Set;
 use crate::dataset::zset::{Pairs, ZSet};
 use crate::resp::refusal::Refusal;
 use hashbrown::HashMap;
@@ -32,6 +33,7 @@ enum Aggregate {
 pub(super) enum Input<'a> {
     Missing,
     ZSet(&'a ZSet),
+    Set(&'a Set),
 }
 
 /// The options behind the keys.
@@ -121,6 +123,7 @@ impl<'a> Input<'a> {
         match value {
             None => Ok(Self::Missing),
             Some(ValueRef::ZSet(zset)) => Ok(Self::ZSet(zset)),
+            Some(ValueRef::Set(set)) => Ok(Self::Set(set)),
             Some(_) => Err(Refusal::WRONG_TYPE),
         }
     }
@@ -129,6 +132,7 @@ impl<'a> Input<'a> {
         match self {
             Self::Missing => 0,
             Self::ZSet(zset) => zset.len(),
+            Self::Set(set) => set.len(),
         }
     }
 
@@ -136,6 +140,7 @@ impl<'a> Input<'a> {
         match self {
             Self::Missing => None,
             Self::ZSet(zset) => zset.score(member),
+            Self::Set(set) => set.contains(member).then_some(1.0),
         }
     }
 
@@ -146,6 +151,9 @@ impl<'a> Input<'a> {
             Self::Missing => {}
             Self::ZSet(zset) => {
                 zset.iter().all(|(member, score)| visit(member.text(&mut scratch), score));
+            }
+            Self::Set(set) => {
+                set.iter().all(|member| visit(member.text(&mut scratch), 1.0));
             }
         }
     }
@@ -223,4 +231,33 @@ fn difference(inputs: &[Input<'_>]) -> Pairs {
         true
     });
     pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::Bench;
+
+    #[test]
+    fn sets_count_as_score_one() {
+        let bench = Bench::after(&["ZADD z 2 a 3 b 4 7", "SADD s a 7 c", "SADD ints 7 8", "SET t x"]);
+        for (line, expected) in [
+            ("ZUNION 2 z s WITHSCORES", "*8 $1 c $1 1 $1 a $1 3 $1 b $1 3 $1 7 $1 5"),
+            ("ZINTER 2 s z WEIGHTS 10 1 WITHSCORES", "*4 $1 a $2 12 $1 7 $2 14"),
+            ("ZINTER 3 s z ints", "*1 $1 7"),
+            ("ZDIFF 2 s z WITHSCORES", "*2 $1 c $1 1"),
+            ("ZDIFF 2 z ints", "*2 $1 a $1 b"),
+            ("ZINTERCARD 2 z s LIMIT 1", ":1"),
+            ("ZINTERCARD 3 z s missing", ":0"),
+            ("ZINTER 2 z t", "-WRONGTYPE Operation against a key holding the wrong kind of value"),
+        ] {
+            assert_eq!(bench.ask(line), expected, "{line}");
+        }
+    }
+
+    /// 1e16 + 1 + 1 is 1e16 + 2 only if the small ones are added first.
+    #[test]
+    fn scores_are_summed_by_ascending_cardinality() {
+        let bench = Bench::after(&["ZADD large 1e16 a 0 b 0 c", "ZADD middle 1 a 0 b", "ZADD small 1 a"]);
+        assert_eq!(bench.ask("ZINTER 3 large middle small WITHSCORES"), "*2 $1 a $17 10000000000000002");
+    }
 }

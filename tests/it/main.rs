@@ -4,5 +4,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it sees, and fails by panicking")]
 
+mod documents;
 mod floors;
 mod fuzz_smoke;

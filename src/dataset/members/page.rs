@@ -1,163 +1,173 @@
 //! One page of a table of members: some dozens of entries packed in one block of bytes.
 //!
-//! A slot per entry holds eight bits of its hash and where it begins, so that a search reads the slots and, as a
-//! rule, one entry. Long entries have a block of their own, so that changing a page never moves much.
+//! ```text
+//! tags: 8 bits of each entry's hash · places: u16 of each entry · entries: length of key, key, payload
+//! ```
+//!
+//! A search looks for the tag first and then, as a rule, at one entry. A place is an offset into the entries, or
+//! names one of the blocks outside: long entries have a block of their own, so that changing a page never moves much.
 
 use super::payload::{self, Payload};
 use std::marker::PhantomData;
 
 /// Longer entries are kept outside the page's block.
-const INLINE_BYTES_MAX: usize = 256;
-/// Entries that begin behind this byte are kept outside, too: a slot could not say where they are.
-const OFFSET_MAX: usize = (1 << (32 - OFFSET_SHIFT)) - 1;
-const OFFSET_SHIFT: u32 = 9;
-const OUTSIDE_BIT: u32 = 1 << 8;
+const INLINE_BYTES_MAX: usize = 64;
+/// Bytes of a tag and a place.
+const SLOT_BYTES: usize = 3;
+const OUTSIDE_BIT: u16 = 1 << 15;
+/// Entries that would begin behind this byte are kept outside, too: a place could not say where they are.
+const OFFSET_MAX: usize = OUTSIDE_BIT as usize - 1;
 
-/// Entries as `length of key · key · payload`, and a slot for each.
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const TOP_BITS: u64 = LOW_BITS << 7;
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Page {
-    slots: Vec<Slot>,
-    bytes: Vec<u8>,
-    outside: Vec<Box<[u8]>>,
+    block: Vec<u8>,
+    len: usize,
+    outside: Box<[Box<[u8]>]>,
 }
 
-/// Low 8 bits: a part of the hash. Next bit: the entry is outside. Upper bits: its first byte in `bytes`, or
-/// its index in `outside`.
-#[derive(Clone, Copy, Debug)]
-struct Slot(u32);
+/// Where an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Its first byte behind the tags and places.
+    Inline(usize),
+    /// Its index among the blocks outside.
+    Outside(usize),
+}
 
-impl Slot {
-    fn new(hash: u64, outside: bool, at: usize) -> Self {
-        let at = u32::try_from(at).ok().filter(|at| *at as usize <= OFFSET_MAX);
-        let at = at.expect("bytes end at the maximum, and no page has millions of entries");
-        Self(at << OFFSET_SHIFT | if outside { OUTSIDE_BIT } else { 0 } | u32::from(tag(hash)))
+impl Place {
+    fn from_bits(bits: u16) -> Self {
+        let at = usize::from(bits & !OUTSIDE_BIT);
+        if bits & OUTSIDE_BIT == 0 { Self::Inline(at) } else { Self::Outside(at) }
     }
 
-    fn tag(self) -> u8 {
-        self.0 as u8
-    }
-
-    fn is_outside(self) -> bool {
-        self.0 & OUTSIDE_BIT != 0
-    }
-
-    fn at(self) -> usize {
-        (self.0 >> OFFSET_SHIFT) as usize
-    }
-
-    fn moved_down(self, by: usize) -> Self {
-        Self(self.0 - ((by as u32) << OFFSET_SHIFT))
+    fn bits(self) -> u16 {
+        let (Self::Inline(at) | Self::Outside(at)) = self;
+        let at = u16::try_from(at).ok().filter(|at| *at < OUTSIDE_BIT);
+        let at = at.expect("offsets end at the maximum, and no page has thousands of entries");
+        if let Self::Outside(_) = self { at | OUTSIDE_BIT } else { at }
     }
 }
 
-/// The part of a hash that a slot keeps: bits that choose no page.
+/// The part of a hash that a page keeps: bits that choose no page.
 fn tag(hash: u64) -> u8 {
     (hash >> 56) as u8
 }
 
 impl Page {
     pub(super) fn len(&self) -> usize {
-        self.slots.len()
+        self.len
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let outside: usize = self.outside.iter().map(|entry| entry.len()).sum();
-        self.bytes.capacity()
-            + self.slots.capacity() * size_of::<Slot>()
-            + self.outside.capacity() * size_of::<Box<[u8]>>()
-            + outside
+        let outside: usize = self.outside.iter().map(|entry| size_of::<Box<[u8]>>() + entry.len()).sum();
+        self.block.capacity() + outside
     }
 
     /// The slot of a key.
+    #[inline]
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        let tag = tag(hash);
-        self.slots.iter().position(|slot| slot.tag() == tag && key_of(self.raw(*slot)).0 == key)
+        // Eight tags at a time: a byte of `equal` has its top bit set where the tag is the one looked for (and, rarely,
+        // one above it, which the comparison of keys finds out).
+        let (pattern, tags) = (LOW_BITS * u64::from(tag(hash)), &self.block[..self.len]);
+        for (group, chunk) in tags.chunks(8).enumerate() {
+            let differ = word(chunk) ^ pattern;
+            let mut equal = differ.wrapping_sub(LOW_BITS) & !differ & TOP_BITS;
+            while equal != 0 {
+                let slot = group * 8 + equal.trailing_zeros() as usize / 8;
+                if slot < self.len && key_of(self.raw(slot)).0 == key {
+                    return Some(slot);
+                }
+                equal &= equal - 1;
+            }
+        }
+        None
     }
 
     /// The entry in a slot.
+    #[inline]
     pub(super) fn entry<P: Payload>(&self, slot: usize) -> (&[u8], P::Item<'_>) {
-        let (key, rest) = key_of(self.raw(self.slots[slot]));
+        let (key, rest) = key_of(self.raw(slot));
         (key, P::read(rest).0)
     }
 
     /// All entries.
     pub(super) fn entries<P: Payload>(&self) -> Entries<'_, P> {
-        Entries { page: self, slots: 0..self.slots.len(), payload: PhantomData }
+        Entries { page: self, slots: 0..self.len, payload: PhantomData }
     }
 
     /// Adds an entry; its key must not be there.
     pub(super) fn push<P: Payload>(&mut self, hash: u64, key: &[u8], item: P::Item<'_>) {
         let len = payload::length_len(key.len()) + key.len() + P::encoded_len(item);
-        let slot = if len > INLINE_BYTES_MAX || self.bytes.len() > OFFSET_MAX {
+        let offset = self.block.len() - self.head();
+        if len > INLINE_BYTES_MAX || offset > OFFSET_MAX {
             let mut entry = Vec::with_capacity(len);
             write_entry::<P>(key, item, &mut entry);
-            self.outside.reserve_exact(1);
-            self.outside.push(entry.into_boxed_slice());
-            Slot::new(hash, true, self.outside.len() - 1)
+            self.push_slot(tag(hash), Place::Outside(self.outside.len()), 0);
+            self.push_outside(entry.into_boxed_slice());
         } else {
-            reserve(&mut self.bytes, len);
-            let at = self.bytes.len();
-            write_entry::<P>(key, item, &mut self.bytes);
-            Slot::new(hash, false, at)
-        };
-        reserve(&mut self.slots, 1);
-        self.slots.push(slot);
+            self.push_slot(tag(hash), Place::Inline(offset), len);
+            write_entry::<P>(key, item, &mut self.block);
+        }
     }
 
     /// Replaces the payload of the entry in a slot, which has this key. The entry may get another slot.
     pub(super) fn replace<P: Payload>(&mut self, slot: usize, hash: u64, key: &[u8], item: P::Item<'_>) {
-        let place = self.slots[slot];
-        let raw = self.raw(place);
+        let raw = self.raw(slot);
         let (_, rest) = key_of(raw);
         let (start, len) = (raw.len() - rest.len(), P::read(rest).1);
-        if place.is_outside() || len != P::encoded_len(item) {
-            self.remove::<P>(slot);
-            return self.push::<P>(hash, key, item);
+        match self.place(slot) {
+            Place::Inline(at) if len == P::encoded_len(item) => {
+                // Written behind the last entry, then moved into the old one's place.
+                let (start, end) = (self.head() + at + start, self.block.len());
+                P::write(item, &mut self.block);
+                self.block.copy_within(end.., start);
+                self.block.truncate(end);
+            }
+            _ => {
+                self.remove::<P>(slot);
+                self.push::<P>(hash, key, item);
+            }
         }
-        // Written behind the last entry, then moved into the old one's place.
-        let (start, end) = (place.at() + start, self.bytes.len());
-        P::write(item, &mut self.bytes);
-        self.bytes.copy_within(end.., start);
-        self.bytes.truncate(end);
     }
 
-    /// Removes the entry in a slot; the last slot takes its place.
+    /// Removes the entry in a slot; those behind it move up.
     pub(super) fn remove<P: Payload>(&mut self, slot: usize) {
-        let place = self.slots.swap_remove(slot);
-        if place.is_outside() {
-            self.outside.swap_remove(place.at());
-            let moved = self.outside.len();
-            let owner = self.slots.iter_mut().find(|slot| slot.is_outside() && slot.at() == moved);
-            if let Some(owner) = owner {
-                *owner = owner.moved_down(moved - place.at());
+        let place = self.place(slot);
+        match place {
+            Place::Inline(at) => {
+                let (start, len) = (self.head() + at, encoded_len::<P>(self.raw(slot)));
+                self.block.drain(start..start + len);
+                self.move_down(at, len);
             }
-        } else {
-            let len = encoded_len::<P>(self.raw(place));
-            self.bytes.drain(place.at()..place.at() + len);
-            let behind = self.slots.iter_mut().filter(|slot| !slot.is_outside() && slot.at() > place.at());
-            behind.for_each(|slot| *slot = slot.moved_down(len));
+            Place::Outside(at) => {
+                let mut outside = std::mem::take(&mut self.outside).into_vec();
+                outside.remove(at);
+                self.outside = outside.into_boxed_slice();
+                self.move_down(OUTSIDE_BIT as usize + at, 1);
+            }
         }
-        if self.bytes.capacity() > 2 * self.bytes.len() + INLINE_BYTES_MAX {
-            self.bytes.shrink_to_fit();
-            self.slots.shrink_to_fit();
+        let bits = self.bits_at(slot);
+        self.block.drain(bits..bits + 2);
+        self.block.remove(slot);
+        self.len -= 1;
+        if self.block.capacity() > 2 * self.block.len() + INLINE_BYTES_MAX {
+            self.block.shrink_to_fit();
         }
     }
 
-    /// Two pages with the entries of this one: those whose key doesn't go, and those whose key does.
+    /// Two pages with the entries of this one, which is empty afterwards: those whose key doesn't go, and those whose
+    /// key does.
     pub(super) fn split<P: Payload>(&mut self, goes: impl Fn(&[u8]) -> bool) -> (Self, Self) {
-        let sides: Vec<bool> = self.slots.iter().map(|slot| goes(key_of(self.raw(*slot)).0)).collect();
-        let mut outside: Vec<_> = std::mem::take(&mut self.outside).into_iter().map(Some).collect();
-        let mut pages = [false, true].map(|side| self.empty_for::<P>(&sides, side));
-        for (slot, side) in self.slots.iter().zip(sides) {
-            let page = &mut pages[usize::from(side)];
-            if !slot.is_outside() {
-                let raw = self.raw(*slot);
-                page.push_raw(slot.tag(), &raw[..encoded_len::<P>(raw)]);
-            } else if let Some(entry) = outside.get_mut(slot.at()).and_then(Option::take) {
-                page.push_outside(slot.tag(), entry);
-            }
+        let (mut stay, mut go) = (Vec::with_capacity(self.len), Vec::with_capacity(self.len));
+        for slot in 0..self.len {
+            if goes(key_of(self.raw(slot)).0) { go.push(slot) } else { stay.push(slot) }
         }
-        pages.into()
+        let pages = (self.part::<P>(&stay), self.part::<P>(&go));
+        *self = Self::default();
+        pages
     }
 
     /// Takes over the entries of another page.
@@ -165,30 +175,99 @@ impl Page {
         other.entries::<P>().for_each(|(key, item)| self.push::<P>(hash(key), key, item));
     }
 
-    /// An empty page with room for exactly the entries on one side.
-    fn empty_for<P: Payload>(&self, sides: &[bool], side: bool) -> Self {
-        let (mut slots, mut bytes) = (0, 0);
-        for slot in self.slots.iter().zip(sides).filter(|(_, s)| **s == side).map(|(slot, _)| slot) {
-            slots += 1;
-            bytes += if slot.is_outside() { 0 } else { encoded_len::<P>(self.raw(*slot)) };
+    /// A page of some of the entries, without room to spare. Blocks outside are moved to it.
+    fn part<P: Payload>(&mut self, slots: &[usize]) -> Self {
+        let lens = slots.iter().map(|slot| self.inline_len::<P>(*slot));
+        let mut block = Vec::with_capacity(slots.len() * SLOT_BYTES + lens.sum::<usize>());
+        block.extend(slots.iter().map(|slot| self.block[*slot]));
+        let (mut offset, mut outside) = (0, Vec::new());
+        for slot in slots {
+            let place = match self.place(*slot) {
+                Place::Inline(_) => Place::Inline(offset),
+                Place::Outside(at) => {
+                    outside.push(std::mem::take(&mut self.outside[at]));
+                    Place::Outside(outside.len() - 1)
+                }
+            };
+            if let Place::Inline(_) = place {
+                offset += self.inline_len::<P>(*slot);
+            }
+            block.extend_from_slice(&place.bits().to_le_bytes());
         }
-        Self { slots: Vec::with_capacity(slots), bytes: Vec::with_capacity(bytes), outside: Vec::new() }
+        for slot in slots.iter().filter(|slot| matches!(self.place(**slot), Place::Inline(_))) {
+            block.extend_from_slice(&self.raw(*slot)[..self.inline_len::<P>(*slot)]);
+        }
+        Self { block, len: slots.len(), outside: outside.into_boxed_slice() }
     }
 
-    fn push_raw(&mut self, tag: u8, entry: &[u8]) {
-        self.slots.push(Slot::new(u64::from(tag) << 56, false, self.bytes.len()));
-        self.bytes.extend_from_slice(entry);
+    /// Makes a slot, and room for an entry of `entry_bytes` at the end.
+    fn push_slot(&mut self, tag: u8, place: Place, entry_bytes: usize) {
+        let (len, old) = (self.len, self.block.len());
+        reserve(&mut self.block, SLOT_BYTES + entry_bytes);
+        self.block.resize(old + SLOT_BYTES, 0);
+        self.block.copy_within(len * SLOT_BYTES..old, (len + 1) * SLOT_BYTES);
+        self.block.copy_within(len..len * SLOT_BYTES, len + 1);
+        self.block[len] = tag;
+        self.len += 1;
+        self.put_place(len, place);
     }
 
-    fn push_outside(&mut self, tag: u8, entry: Box<[u8]>) {
-        self.slots.push(Slot::new(u64::from(tag) << 56, true, self.outside.len()));
-        self.outside.reserve_exact(1);
-        self.outside.push(entry);
+    fn push_outside(&mut self, entry: Box<[u8]>) {
+        let mut outside = std::mem::take(&mut self.outside).into_vec();
+        outside.reserve_exact(1);
+        outside.push(entry);
+        self.outside = outside.into_boxed_slice();
+    }
+
+    /// Lowers by `by` all places of one kind above a place of that kind, which is gone.
+    fn move_down(&mut self, gone: usize, by: usize) {
+        let is_outside = gone >= OUTSIDE_BIT as usize;
+        for slot in 0..self.len {
+            let at = self.bits_at(slot);
+            let bits = usize::from(u16::from_le_bytes([self.block[at], self.block[at + 1]]));
+            if bits > gone && (bits >= OUTSIDE_BIT as usize) == is_outside {
+                self.put_place(slot, Place::from_bits((bits - by) as u16));
+            }
+        }
+    }
+
+    /// Where the tags and places end and the entries begin.
+    #[inline]
+    fn head(&self) -> usize {
+        self.len * SLOT_BYTES
+    }
+
+    #[inline]
+    fn bits_at(&self, slot: usize) -> usize {
+        self.len + 2 * slot
+    }
+
+    #[inline]
+    fn place(&self, slot: usize) -> Place {
+        let at = self.bits_at(slot);
+        Place::from_bits(u16::from_le_bytes([self.block[at], self.block[at + 1]]))
+    }
+
+    fn put_place(&mut self, slot: usize, place: Place) {
+        let at = self.bits_at(slot);
+        self.block[at..at + 2].copy_from_slice(&place.bits().to_le_bytes());
     }
 
     /// The bytes of an entry, and whatever follows it.
-    fn raw(&self, slot: Slot) -> &[u8] {
-        if slot.is_outside() { &self.outside[slot.at()] } else { &self.bytes[slot.at()..] }
+    #[inline]
+    fn raw(&self, slot: usize) -> &[u8] {
+        match self.place(slot) {
+            Place::Inline(at) => &self.block[self.head() + at..],
+            Place::Outside(at) => &self.outside[at],
+        }
+    }
+
+    /// Bytes that an entry takes in the block.
+    fn inline_len<P: Payload>(&self, slot: usize) -> usize {
+        match self.place(slot) {
+            Place::Inline(_) => encoded_len::<P>(self.raw(slot)),
+            Place::Outside(_) => 0,
+        }
     }
 }
 
@@ -208,6 +287,15 @@ impl<'a, P: Payload> Iterator for Entries<'a, P> {
     }
 }
 
+/// Up to eight bytes as a word, zeros behind them.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    if let Ok(bytes) = bytes.try_into() {
+        return u64::from_le_bytes(bytes);
+    }
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
 fn write_entry<P: Payload>(key: &[u8], item: P::Item<'_>, out: &mut Vec<u8>) {
     payload::write_length(key.len(), out);
     out.extend_from_slice(key);
@@ -215,6 +303,7 @@ fn write_entry<P: Payload>(key: &[u8], item: P::Item<'_>, out: &mut Vec<u8>) {
 }
 
 /// The key of an entry, and what is behind it.
+#[inline]
 fn key_of(raw: &[u8]) -> (&[u8], &[u8]) {
     let (len, at) = payload::read_length(raw);
     raw[at..].split_at(len)
@@ -226,9 +315,9 @@ fn encoded_len<P: Payload>(raw: &[u8]) -> usize {
     raw.len() - rest.len() + P::read(rest).1
 }
 
-/// Makes room for `more` elements, with an eighth to spare: pages are many, so doubling would waste.
-fn reserve<T>(vec: &mut Vec<T>, more: usize) {
-    if vec.capacity() - vec.len() < more {
-        vec.reserve_exact(more.max(vec.len() / 8));
+/// Makes room for `more` bytes, with an eighth to spare: pages are many, so doubling would waste.
+fn reserve(block: &mut Vec<u8>, more: usize) {
+    if block.capacity() - block.len() < more {
+        block.reserve_exact(more.max(block.len() / 8));
     }
 }

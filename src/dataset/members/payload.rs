@@ -62,6 +62,7 @@ impl Payload for FieldValue {
         }
     }
 
+    #[inline]
     fn read(bytes: &[u8]) -> (Field<'_>, usize) {
         let (header, at) = read_length(bytes);
         let end = at + (header >> 1);
@@ -97,7 +98,11 @@ pub(super) fn write_length(mut n: usize, out: &mut Vec<u8>) {
 }
 
 /// Reads what `write_length` wrote; also answers how many bytes that were.
+#[inline]
 pub(super) fn read_length(bytes: &[u8]) -> (usize, usize) {
+    if let Some(&byte) = bytes.first().filter(|byte| **byte < 0x80) {
+        return (usize::from(byte), 1);
+    }
     let mut n = 0;
     for (i, &byte) in bytes.iter().enumerate() {
         n |= usize::from(byte & 0x7f) << (7 * i);

@@ -311,3 +311,138 @@ fn two_numbers(version: &[u8]) -> Option<(u8, u8)> {
 fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rdb::crc64::checksum;
+    use crate::rdb::primitive::put_plain;
+
+    /// A whole file of these records, without a checksum.
+    fn file(head: &str, records: &[&[u8]]) -> Vec<u8> {
+        [head.as_bytes(), &records.concat(), b"\xff", &[0; 8]].concat()
+    }
+
+    fn load_file(bytes: &[u8]) -> Result<Loaded, LoadError> {
+        let settings = LoadSettings { databases: 2, limits: EncodingLimits::default() };
+        load(&mut Source::from_slice(bytes), &settings, &Progress::default())
+    }
+
+    fn load_records(records: &[&[u8]]) -> Result<Loaded, LoadError> {
+        load_file(&file("REDIS0012", records))
+    }
+
+    fn keys(loaded: &Loaded) -> Vec<(u32, String, Option<i64>)> {
+        let dbs = loaded.dataset.dbs();
+        let mut keys: Vec<_> = dbs
+            .flat_map(|(db, keyspace)| {
+                keyspace.iter().map(move |entry| {
+                    (db.0, entry.key().escape_ascii().to_string(), entry.expiry().map(|at| at.0))
+                })
+            })
+            .collect();
+        keys.sort();
+        keys
+    }
+
+    fn fault(records: &[&[u8]]) -> Fault {
+        load_records(records).map(drop).expect_err("refused").fault
+    }
+
+    #[test]
+    fn an_expiry_is_that_of_the_next_key_alone() {
+        let loaded = load_records(&[
+            b"\xfc\x10\x27\0\0\0\0\0\0\x00\x01a\x01v",
+            b"\x00\x01b\x01v",
+            b"\xfd\x0a\0\0\0\xf8\x05\xf9\x07\x00\x01c\x01v",
+            b"\xf9\x07\x00\x01d\x01v",
+        ]);
+        let expected = [("a", Some(10_000)), ("b", None), ("c", Some(10_000)), ("d", None)];
+        assert_eq!(keys(&loaded.unwrap()), expected.map(|(key, expiry)| (0, key.into(), expiry)));
+    }
+
+    #[test]
+    fn databases_beyond_ours_are_made() {
+        let loaded = load_records(&[b"\xfe\x05\xfb\x01\x00\x00\x01a\x01v\xfe\x01\x00\x01a\x01v"]).unwrap();
+        assert_eq!(keys(&loaded), [(1, "a".into(), None), (5, "a".into(), None)]);
+        assert_eq!(fault(&[b"\xfe\x81\0\0\0\x01\0\0\0\0"]), "database number out of range".into());
+    }
+
+    #[test]
+    fn what_no_key_belongs_to_is_stepped_over_anywhere() {
+        let loaded = load_records(&[
+            b"\xf7\x81\0\0\0\0\0\0\0\x01\x02\x01\x05\x03abc\x00",
+            b"\x00\x01a\x01v",
+            b"\xf4\x05\x01\x00",
+            b"\xf3\x03job\x02\x01\x02\x03\x04",
+            b"\xfa\x03lua\x08return 1",
+            b"\xf5\x1b#!lua name=one\nreturn one()",
+            b"\x00\x01b\x01v",
+        ]);
+        let loaded = loaded.unwrap();
+        assert_eq!((keys(&loaded).len(), loaded.dataset.functions.len()), (2, 1));
+    }
+
+    #[test]
+    fn the_head_tells_who_wrote_it_and_where_the_stream_stands() {
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        let mut aux = Vec::new();
+        for (name, value) in [
+            ("valkey-ver", "9.1.2"),
+            ("redis-bits", "64"),
+            ("used-mem", "1767296"),
+            ("repl-stream-db", "3"),
+            ("repl-id", id),
+            ("repl-offset", "1124"),
+        ] {
+            aux.push(opcode::AUX);
+            put_plain(&mut aux, name.as_bytes());
+            put_plain(&mut aux, value.as_bytes());
+        }
+        let loaded = load_file(&file("VALKEY080", &[&aux])).unwrap();
+        let position = Position::fresh(ReplId::parse(id.as_bytes()).unwrap(), Offset(1124), DbIndex(3));
+        assert_eq!((loaded.dataset.position, loaded.facts.used_mem), (position, Some(1_767_296)));
+        assert_eq!((loaded.dataset.limits.dialect, loaded.facts.version), (Dialect::Valkey(9, 1), 80));
+    }
+
+    #[test]
+    fn a_key_twice_is_refused_whatever_its_kinds() {
+        let (short, long) = (&b"\x00\x01a\x01v"[..], [&b"\x00\x01a\x4f\xff"[..], &[b'v'; 4095]].concat());
+        let set = b"\x02\x01a\x01\x01m";
+        for pair in [[short, short], [short, &long], [&long, short], [set, short], [short, set]] {
+            assert_eq!(fault(&pair), KEY_TWICE.into());
+        }
+    }
+
+    #[test]
+    fn types_are_refused_by_family() {
+        let hash = b"\x16\x01h\x01\x01f\x01v\xff\xff\xff\xff\xff\xff\xff\xff";
+        assert_eq!(fault(&[hash]), Fault::Type(22));
+        assert!(load_file(&file("VALKEY080", &[hash])).is_ok());
+        for byte in [6, 8, 23, 26, 100, 242, opcode::FUNCTION_PRE] {
+            assert_eq!(fault(&[&[byte], b"\x01k\x00"]), Fault::Type(byte));
+        }
+        let error = load_file(&file("VALKEY080", &[b"\x18\x01h"])).map(drop).expect_err("a type of redis");
+        assert_eq!(error.fault, Fault::Type(24));
+    }
+
+    #[test]
+    fn an_error_inside_a_value_names_its_type_and_place() {
+        let error = load_records(&[b"\x10\x01h\x09\x09\0\0\0\x01\0\x05\x02\xff"]).map(drop).expect_err("refused");
+        assert_eq!((error.offset, error.value_type), (9 + 3 + 1 + 9, Some(16)));
+        assert!(error.to_string().starts_with("snapshot byte 22: listpack: "), "{error}");
+    }
+
+    #[test]
+    fn the_end_is_checked() {
+        let body = b"REDIS0012\x00\x01a\x01v\xff";
+        let good = [&body[..], &checksum(body).to_le_bytes()].concat();
+        assert!(load_file(&good).is_ok());
+        let wrong = [&body[..], &(checksum(body) ^ 1).to_le_bytes()].concat();
+        assert!(matches!(load_file(&wrong).map(drop), Err(LoadError { fault: Fault::Checksum { .. }, .. })));
+        // Version 4 and older have no checksum.
+        assert!(load_file(b"REDIS0004\x00\x01a\x01v\xff").is_ok());
+        assert!(load_file(b"REDIS0004\x00\x01a\x01v\xff\0").is_err());
+        assert!(load_file(b"REDIS0005\x00\x01a\x01v\xff").is_err());
+    }
+}

@@ -64,13 +64,21 @@ pub struct Names {
     pub lib_ver: Vec<u8>,
 }
 
+/// An add by the only writer, the connection's thread: no bus lock is needed.
+fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
 impl Client {
-    /// The connection has run a batch: so many requests, bytes read and written, last of all this row.
-    pub fn ran(&self, now: UnixMs, requests: u64, read: u64, written: u64, row: usize) {
-        let add = |counter: &AtomicU64, n| counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+    /// Bytes came from it.
+    pub fn heard(&self, bytes: u64) {
+        add(&self.net_in, bytes);
+    }
+
+    /// The connection has run a batch: so many requests, bytes of replies, last of all this row.
+    pub fn ran(&self, now: UnixMs, requests: u64, written: u64, row: usize) {
         self.last_io.store(now.0, Relaxed);
         add(&self.requests, requests);
-        add(&self.net_in, read);
         add(&self.net_out, written);
         self.last_row.store(u32::try_from(row).unwrap_or(u32::MAX), Relaxed);
     }

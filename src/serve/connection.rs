@@ -116,6 +116,7 @@ impl Connection {
             return Step::Close;
         }
         shared.stats.net(bytes.len() as u64, 0);
+        self.session.client().heard(bytes.len() as u64);
         if self.input.is_empty() {
             let (used, step) = self.execute(shared, bytes);
             self.input.extend_from_slice(&bytes[used..]);
@@ -203,7 +204,7 @@ impl Connection {
         let last = batch.frames().iter().rev().find_map(|frame| frame.row);
         let last = last.map_or(usize::MAX, |(found, _)| found.index);
         let (requests, written) = (batch.frames().len() as u64, reply.len() as u64);
-        self.session.client().ran(UnixMs::now(), requests, 0, written, last);
+        self.session.client().ran(UnixMs::now(), requests, written, last);
         if matches!(stop, Stop::After(After::Sleep(_), _)) {
             // The reply comes after the sleep.
             self.keep(shared, 0);

@@ -39,7 +39,7 @@ pub(super) fn server(cx: &SessionCx<'_>, text: &mut Text) {
     let executable = std::env::current_exe().unwrap_or_default();
     text.field("executable", executable.display());
     text.field("config_file", "");
-    text.field("io_threads_active", config.io_threads);
+    text.field("io_threads_active", u8::from(config.io_threads > 1));
     listeners(&config, text);
 }
 

@@ -3,7 +3,8 @@
 //! still answers READONLY.
 //!
 //! `facts.tsv` holds the answers of COMMAND and COMMAND DOCS: of redis 8.0 where it knows the command, else of
-//! valkey 9.1 or an older server; complexity and summary as valkey (or redis 7.0) words them.
+//! valkey 9.1 or an older server; complexity and summary as valkey (or redis 7.0) words them. `make.py` makes it from
+//! running servers.
 
 use super::row::{Keys, Row, refused_write};
 use std::collections::BTreeMap;

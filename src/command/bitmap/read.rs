@@ -4,7 +4,7 @@ use super::offset;
 use crate::command::args::Args;
 use crate::command::context::ReadCx;
 use crate::dataset::bits;
-use crate::dataset::string::byte_range;
+use crate::dataset::string::{byte_range, clamped_range};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use std::ops::Range;
@@ -44,13 +44,13 @@ impl Span {
         Ok(span)
     }
 
-    /// The bits that are meant in a string of `len` bytes.
-    fn bits(self, len: usize) -> Range<usize> {
+    /// The bits that are meant in a string of `len` bytes, where `range` says what is within a length.
+    fn bits(self, len: usize, range: fn(i64, i64, usize) -> Range<usize>) -> Range<usize> {
         let end = self.end.unwrap_or(-1);
         if self.in_bits {
-            byte_range(self.start, end, len * 8)
+            range(self.start, end, len * 8)
         } else {
-            let bytes = byte_range(self.start, end, len);
+            let bytes = range(self.start, end, len);
             bytes.start * 8..bytes.end * 8
         }
     }
@@ -63,7 +63,7 @@ pub(super) fn bitcount(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) ->
     }
     let span = Span::parse(args)?;
     let bytes = cx.string(key)?.unwrap_or_default();
-    let ones = bits::count(bytes, span.bits(bytes.len()));
+    let ones = bits::count(bytes, span.bits(bytes.len(), byte_range));
     out.integer(i64::try_from(ones).unwrap_or(i64::MAX));
     Ok(())
 }
@@ -79,7 +79,7 @@ pub(super) fn bitpos(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> R
         out.integer(if bit { -1 } else { 0 });
         return Ok(());
     };
-    let range = span.bits(bytes.len());
+    let range = span.bits(bytes.len(), clamped_range);
     match bits::find(bytes, bit, range.clone()) {
         Some(offset) => out.count(offset),
         None if !bit && span.end.is_none() && !range.is_empty() => out.count(bytes.len() * 8),
@@ -118,6 +118,8 @@ mod tests {
         check("BITPOS ones 0", ":16");
         check("BITPOS ones 0 0 -1", ":-1");
         check("BITPOS ones 0 2", ":-1");
+        check("BITPOS ones 1 -5 -9", ":0");
+        check("BITCOUNT ones -5 -9", ":0");
         check("BITPOS missing 0", ":0");
         check("BITPOS missing 1", ":-1");
         // Servers up to 7.0 look the key up first.

@@ -37,9 +37,9 @@ pub fn is_hyperloglog(bytes: &[u8]) -> bool {
         }
 }
 
-/// One without elements: sparse, 18 bytes.
+/// One without elements: sparse, 18 bytes. Its count is stale: making the key was a change.
 pub fn empty() -> Vec<u8> {
-    [b"HYLL\x01".as_slice(), &[0; 11], &sparse::EMPTY].concat()
+    [b"HYLL\x01".as_slice(), &[0; 10], &[STALE], &sparse::EMPTY].concat()
 }
 
 /// Adds elements; answers whether a register changed. `sparse_max` is `hll-sparse-max-bytes`.

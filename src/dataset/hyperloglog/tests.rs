@@ -31,7 +31,7 @@ fn merged(sources: &[&[u8]]) -> Vec<u8> {
 /// The expected bytes are those of all five servers.
 #[test]
 fn small_ones_are_the_bytes_of_the_servers() {
-    assert_eq!(hex(&empty()), "48594c4c0100000000000000000000007fff");
+    assert_eq!(hex(&empty()), "48594c4c0100000000000000000000807fff");
     let mut abc = added(["a", "b", "c"].map(str::to_owned).into_iter());
     assert_eq!(hex(&abc), "48594c4c01000000000000000000008060f38050b1844bfb80425a");
     assert_eq!(count(&abc), Ok(3));

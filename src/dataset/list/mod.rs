@@ -62,7 +62,7 @@ impl List {
     /// A list of these elements.
     pub fn from_elements<T: AsRef<[u8]>>(elements: impl IntoIterator<Item = T>, limits: &EncodingLimits) -> Self {
         let mut nodes = Quicklist::default();
-        let fill = Fill::new(limits.list_size);
+        let fill = Fill::new(limits);
         elements.into_iter().for_each(|element| nodes.push(End::Right, element.as_ref(), fill));
         let mut list = Self(Form::Quicklist(Box::new(nodes)));
         list.compact(limits, false);
@@ -127,7 +127,7 @@ impl List {
         let (bytes, count) =
             texts.clone().fold((0, 0), |(bytes, count), text: &[u8]| (bytes + text.len(), count + 1));
         self.make_room(bytes, count, limits);
-        let fill = Fill::new(limits.list_size);
+        let fill = Fill::new(limits);
         for text in texts {
             match (&mut self.0, end) {
                 (Form::Listpack(pack), End::Left) => pack.insert(0, text),
@@ -163,7 +163,7 @@ impl List {
             Form::Listpack(pack) => pack.replace(index, text),
             Form::Quicklist(list) => {
                 if let Some(place) = list.place(index) {
-                    list.replace(place, text, Fill::new(limits.list_size));
+                    list.replace(place, text, Fill::new(limits));
                 }
             }
         }
@@ -180,7 +180,7 @@ impl List {
             Form::Listpack(pack) => pack.insert(index + usize::from(behind), text),
             Form::Quicklist(list) => {
                 if let Some(place) = list.place(index) {
-                    list.insert(place, behind, text, Fill::new(limits.list_size));
+                    list.insert(place, behind, text, Fill::new(limits));
                 }
             }
         }
@@ -217,7 +217,7 @@ impl List {
     fn make_room(&mut self, bytes: usize, elements: usize, limits: &EncodingLimits) {
         let Form::Listpack(pack) = &mut self.0 else { return };
         let bytes = pack.byte_len().saturating_add(bytes);
-        if Fill::new(limits.list_size).is_exceeded(bytes, pack.len().saturating_add(elements)) {
+        if Fill::new(limits).is_exceeded(bytes, pack.len().saturating_add(elements)) {
             let node = Node::Packed(std::mem::take(pack));
             self.0 = Form::Quicklist(Box::new(Quicklist::new(std::iter::once(node))));
         }
@@ -227,7 +227,7 @@ impl List {
     fn compact(&mut self, limits: &EncodingLimits, shrinking: bool) {
         let Form::Quicklist(list) = &mut self.0 else { return };
         if let Some(pack) = list.only_pack()
-            && Fill::new(limits.list_size).suits_listpack(pack, shrinking)
+            && Fill::new(limits).suits_listpack(pack, shrinking)
         {
             self.0 = Form::Listpack(std::mem::take(pack));
         }

@@ -1,5 +1,6 @@
 //! A node of a list, and how much may be in one.
 
+use crate::dataset::EncodingLimits;
 use crate::dataset::packed::listpack::{self, Element, Listpack};
 
 /// What a node may grow to, from `list-max-listpack-size`.
@@ -7,10 +8,14 @@ use crate::dataset::packed::listpack::{self, Element, Listpack};
 pub(super) struct Fill {
     bytes: usize,
     elements: usize,
+    /// Longest element that shares a node.
+    element_bytes: usize,
 }
 
 /// Most bytes of a node whose size is given as a count of elements.
 const COUNTED_NODE_BYTES: usize = 8192;
+/// Up to 7.0 an element is plain only from here on; one that is too long for a node is alone in a packed one.
+const OLD_ELEMENT_BYTES: usize = 1 << 30;
 /// What an element may add to a node beside its own bytes, as the servers estimate it.
 const ELEMENT_OVERHEAD: usize = 8;
 /// Header and end mark, which two joined nodes share.
@@ -18,11 +23,13 @@ const EMPTY_BYTES: usize = 7;
 
 impl Fill {
     /// Positive sizes count elements (0 is 1), -1 to -5 are 4 to 64 KiB.
-    pub(super) fn new(list_size: i64) -> Self {
-        match usize::try_from(list_size) {
-            Ok(count) => Self { bytes: COUNTED_NODE_BYTES, elements: count.max(1) },
-            Err(_) => Self { bytes: 4096 << (-1 - list_size.max(-5)), elements: usize::MAX },
-        }
+    pub(super) fn new(limits: &EncodingLimits) -> Self {
+        let (bytes, elements) = match usize::try_from(limits.list_size) {
+            Ok(count) => (COUNTED_NODE_BYTES, count.max(1)),
+            Err(_) => (4096 << (-1 - limits.list_size.max(-5)), usize::MAX),
+        };
+        let shares = limits.dialect.has_set_listpacks();
+        Self { bytes, elements, element_bytes: if shares { bytes } else { OLD_ELEMENT_BYTES } }
     }
 
     /// Too much for one node?
@@ -30,9 +37,9 @@ impl Fill {
         bytes > self.bytes || elements > self.elements
     }
 
-    /// Elements of this length get a node of their own.
+    /// Elements of this length get a plain node of their own.
     pub(super) fn is_large(self, bytes: usize) -> bool {
-        bytes > self.bytes
+        bytes > self.element_bytes
     }
 
     /// May a quicklist of one such node become a listpack? When it shrinks only at half the limit, so that a list
@@ -184,10 +191,18 @@ impl DoubleEndedIterator for NodeIter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Dialect;
+
+    fn fill(list_size: i64, dialect: Dialect) -> Fill {
+        Fill::new(&EncodingLimits { list_size, dialect, ..EncodingLimits::default() })
+    }
 
     #[test]
     fn sizes_are_bytes_or_counts() {
-        let check = |size, bytes, elements| assert_eq!(Fill::new(size), Fill { bytes, elements }, "{size}");
+        let check = |size, bytes, elements| {
+            let expected = Fill { bytes, elements, element_bytes: bytes };
+            assert_eq!(fill(size, Dialect::Redis(8, 0)), expected, "{size}");
+        };
         check(-1, 4096, usize::MAX);
         check(-2, 8192, usize::MAX);
         check(-5, 65536, usize::MAX);
@@ -198,8 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn large_elements_are_plain_since_7_2() {
+        assert!(fill(-2, Dialect::Valkey(8, 1)).is_large(8193));
+        assert!(!fill(-2, Dialect::Redis(7, 0)).is_large(8193));
+    }
+
+    #[test]
     fn a_split_and_a_join_give_the_same_node() {
-        let fill = Fill::new(-2);
+        let fill = fill(-2, Dialect::Redis(8, 0));
         let mut node = Node::of(b"a", fill);
         ["12", "b", "-7000", "c"].iter().for_each(|text| node.insert(node.len(), text.as_bytes()));
         let whole = node.clone();

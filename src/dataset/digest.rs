@@ -1,4 +1,4 @@
-//! DEBUG DIGEST and DIGEST-VALUE: SHA-1 over everything, so that two servers can be told equal (protocol 8).
+//! DEBUG DIGEST and DIGEST-VALUE: SHA-1 over everything, so that two servers can be told equal.
 //!
 //! Two operations on 20 bytes: *add* xors the hash of the data in (order does not matter), *mix* adds and then hashes
 //! the digest itself (order matters).

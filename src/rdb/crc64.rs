@@ -1,5 +1,5 @@
 //! The checksum of snapshots and DUMP payloads: CRC-64 with the Jones polynomial, reflected, start 0, no final
-//! xor (protocol 4.1). Hand it big pieces: its speed comes from long runs.
+//! xor. Hand it big pieces: its speed comes from long runs.
 
 use crc_fast::{CrcAlgorithm, Digest};
 

@@ -1,4 +1,4 @@
-//! LZF decompression (protocol 4.1).
+//! LZF decompression.
 //!
 //! A control byte below 32 is followed by that many literals plus one. Any other is a back reference: the length
 //! is its high three bits (7: plus the next byte) plus 2, the distance its low five bits and the next byte plus 1.

@@ -28,7 +28,7 @@ pub const VALKEY_VERSION: u32 = 80;
 /// First version with a checksum behind the end mark.
 pub const CHECKSUM_SINCE: u32 = 5;
 
-/// Opcodes of the file's records; every other byte is a value type (protocol 4.1).
+/// Opcodes of the file's records; every other byte is a value type.
 pub mod opcode {
     /// End of the records; the checksum follows.
     pub const END: u8 = 0xff;

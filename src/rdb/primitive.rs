@@ -1,4 +1,4 @@
-//! Lengths, strings and doubles of the snapshot format, both directions (protocol 4.1).
+//! Lengths, strings and doubles of the snapshot format, both directions.
 
 use super::LoadError;
 use super::source::Source;

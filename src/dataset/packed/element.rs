@@ -158,7 +158,7 @@ pub(super) fn before_last(rest: &[u8]) -> Option<&[u8]> {
 }
 
 /// How many bytes the back length of an element of `size` bytes has; `back` starts with them. At three sizes
-/// Valkey 9.1 writes one byte less than Redis and older Valkeys: the first byte tells (protocol 4.3).
+/// Valkey 9.1 writes one byte less than Redis and older Valkeys: the first byte tells.
 #[inline]
 fn back_bytes(size: usize, back: &[u8]) -> usize {
     let short = match size {

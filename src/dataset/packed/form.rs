@@ -1,4 +1,4 @@
-//! Listpacks for servers that write back lengths in the other form (protocol 4.3).
+//! Listpacks for servers that write back lengths in the other form.
 
 use super::element::{BackLengths, Head, back_length};
 use super::listpack::Listpack;

@@ -1,4 +1,4 @@
-//! Listpack: a blob of short elements, readable from both ends (protocol 4.3).
+//! Listpack: a blob of short elements, readable from both ends.
 //!
 //! `u32 total bytes, u16 count (65535: unknown), elements, FF`. Small hashes, sets, sorted sets, list nodes and
 //! stream nodes are blobs of this kind, kept as the snapshot had them. Every operation by index walks.
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn bytes_are_those_of_the_servers() {
-        // list "a" 5 of the 8.0 snapshot in protocol 4.6, and the empty one
+        // list "a" 5 as redis 8.0 writes it, and the empty one
         assert_eq!(of(&[b"a", b"5"]).as_bytes(), b"\x0c\0\0\0\x02\0\x81a\x02\x05\x01\xff");
         assert_eq!(Listpack::new().as_bytes(), b"\x07\0\0\0\0\0\xff");
     }

@@ -1,4 +1,4 @@
-//! Ziplist, written by Redis up to 6.2 (protocol 4.3).
+//! Ziplist, written by Redis up to 6.2.
 //!
 //! `u32 total bytes, u32 offset of the last entry, u16 count (65535: unknown), entries, FF`. An entry has the size
 //! of the one before it (1 byte, or `FE` and a `u32`), its encoding, its data.

@@ -1,4 +1,4 @@
-//! Zipmap, small hashes before Redis 2.6 (protocol 4.3).
+//! Zipmap, small hashes before Redis 2.6.
 //!
 //! `count hint, (length, field, length, free, value, free unused bytes)..., FF`. A length is one byte, or `FE` and
 //! a `u32`.

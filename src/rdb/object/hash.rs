@@ -28,7 +28,7 @@ pub fn load(src: &mut Source<'_>, type_byte: u8, limits: &EncodingLimits) -> Res
         ZIPLIST => Hash::from_packed(ziplist::to_listpack(string(src)?)?, limits)?,
         LISTPACK => Hash::from_packed(Listpack::parse(string(src)?)?, limits)?,
         LISTPACK_EXPIRY => {
-            // The earliest expiry, for Redis' own index; it can be out of date (protocol 4.2).
+            // The earliest expiry, for Redis' own index; it can be out of date.
             src.skip(8)?;
             Hash::from_packed_with_expiry(Listpack::parse(string(src)?)?, limits)?
         }

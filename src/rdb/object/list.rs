@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_form_gives_the_same_list() {
-        // list "a" 5 of the 8.0 snapshot in protocol 4.6; the ziplist of the same by 6.0
+        // list "a" 5 as redis 8.0 writes it; the ziplist of the same by 6.0
         let listpack = b"\x01\x02\x0c\x0c\0\0\0\x02\0\x81a\x02\x05\x01\xff";
         let ziplist = b"\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf6\xff";
         let ziplists = [b"\x01".as_slice(), ziplist].concat();

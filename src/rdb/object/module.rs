@@ -1,6 +1,6 @@
 //! Values of modules (type 7): stepped over by their annotations and marked, since remora runs no modules.
 //!
-//! `len module id, then len opcode and what it announces, until opcode 0` (protocol 4.5).
+//! `len module id, then len opcode and what it announces, until opcode 0`.
 
 use crate::dataset::{EncodingLimits, Marked, Value};
 use crate::rdb::LoadError;

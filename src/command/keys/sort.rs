@@ -147,6 +147,8 @@ fn sort_elements<'a>(
         let weight = if request.alpha { Weight::Text(by) } else { Weight::Number(by.map_or(Ok(0.0), number)?) };
         weighted.push((weight, element));
     }
+    // Texts that tie (BY ... ALPHA) keep their order, as in the servers unless there is a LIMIT too: then theirs is
+    // a quicksort of the wanted part, whose order of ties is not imitated.
     weighted.sort_by(|a, b| {
         let order = match (&a.0, &b.0) {
             (Weight::Number(x), Weight::Number(y)) => x.total_cmp(y).then_with(|| by_text(a.1, b.1)),

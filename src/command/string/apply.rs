@@ -4,7 +4,7 @@ use super::options::{Expiry, Known, Options};
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
 use crate::command::expiry::{Unit, deadline};
-use crate::dataset::StrForm;
+use crate::dataset::{StrForm, ValueRef};
 use crate::limits::STRING_BYTES_MAX;
 use crate::resp::number;
 use crate::resp::refusal::Refusal;
@@ -176,13 +176,16 @@ pub(super) fn decrby(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Re
 
 /// A missing key counts as 0; the expiry stays.
 fn add(cx: &mut ApplyCx<'_>, key: &[u8], by: i64) -> Result<(), Refusal> {
-    let before = match cx.string(key)? {
-        None => 0,
-        Some(text) => number::parse_integer(text).ok_or(Refusal::NOT_AN_INTEGER)?,
+    let (before, expiry) = match cx.keyspace()?.get(key).map(|entry| (entry.value(), entry.expiry())) {
+        None => (0, None),
+        Some((ValueRef::Str(text, _), expiry)) => {
+            (number::parse_integer(text).ok_or(Refusal::NOT_AN_INTEGER)?, expiry)
+        }
+        Some((ValueRef::Marked(marked), _)) => return Err(Refusal::marked(&marked.module)),
+        Some(_) => return Err(Refusal::WRONG_TYPE),
     };
     let after = before.checked_add(by);
     let after = after.ok_or_else(|| Refusal::text("ERR increment or decrement would overflow"))?;
-    let expiry = cx.expiry(key)?;
     cx.store_string(key, itoa::Buffer::new().format(after).as_bytes(), expiry)
 }
 

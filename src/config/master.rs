@@ -112,6 +112,10 @@ fn host_port(text: &str) -> Result<(String, Option<u16>), String> {
     if host.is_empty() {
         return Err("the master's host is missing".into());
     }
+    // What looks like a URL of another kind may hold a password, which a host name would put into the log.
+    if host.contains(['/', '@']) {
+        return Err("a host name has no / and no @; URLs begin with redis:// or unix://".into());
+    }
     Ok((host.to_owned(), port.map(parse_port).transpose()?))
 }
 

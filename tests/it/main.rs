@@ -2,8 +2,29 @@
 //!
 //! They run the built program against real servers (brought by `tests/peers`) and against scripted masters.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it sees, and fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "a test says what it sees, fails by panicking, and is no library"
+)]
 
+mod support;
+
+mod bad_snapshots;
+mod clients;
 mod documents;
 mod floors;
+mod full_sync;
 mod fuzz_smoke;
+mod limits;
+mod link;
+mod probes;
+mod read_only;
+mod replies;
+mod restart;
+mod resume;
+mod sessions;
+mod settings;
+mod shutdown;
+mod workload;

@@ -1,0 +1,123 @@
+//! The bounds of requests, before and after authentication, are those of a real server, to the byte.
+
+use crate::support::client::{Client, Ending};
+use crate::support::fixture::Fixture;
+use crate::support::real::Real;
+use crate::support::remora::{Remora, SOON};
+use crate::support::script::{Link, Master};
+use crate::support::wait;
+use std::time::Duration;
+
+fn loaded(flags: &[&str]) -> (Master, Remora, Link) {
+    let master = Master::listen();
+    let remora = Remora::follow(master.port, flags);
+    let link = master.serve(&Fixture::load("redis-8.0.rdb").bytes, 10);
+    remora.wait_logged(&["snapshot is in place"]);
+    (master, remora, link)
+}
+
+/// What comes back for these bytes, and whether the server then closed.
+fn answer(port: u16, bytes: &[u8]) -> (String, Ending) {
+    let mut client = Client::connect(port);
+    let _ = client.try_send_raw(bytes);
+    let (reply, ending) = client.rest(Duration::from_millis(400));
+    (reply.escape_ascii().to_string(), ending)
+}
+
+fn malformed() -> Vec<Vec<u8>> {
+    let inline = "x".repeat(70_000);
+    let requests: [&[u8]; 22] = [
+        b"*3000000000\r\n",
+        b"*abc\r\n",
+        b"*-5\r\nPING\r\n",
+        b"*0\r\nPING\r\n",
+        b"\r\nPING\r\n",
+        b"\n\nPING\n",
+        b"*1\r\n+PING\r\n",
+        b"*1\r\n:1\r\n",
+        b"*1\r\n$-1\r\n",
+        b"*1\r\n$abc\r\n",
+        b"*1\r\n$536870913\r\n",
+        b"*2\r\n$4\r\nECHO\r\n$99999999999999999999\r\n",
+        b"PING \"unbalanced\r\n",
+        b"ECHO \"a\\x41b\\n\"\r\n",
+        b"ECHO 'it\\'s'\r\n",
+        b"ECHO \"a\"b\r\n",
+        b"   PING   \r\n",
+        b"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPINGXX",
+        b"NOSUCH a b\r\n",
+        b"*2\r\n$4\r\nPING\r\n",
+        b"$4\r\nPING\r\n",
+        inline.as_bytes(),
+    ];
+    let mut all: Vec<Vec<u8>> = requests.iter().map(|bytes| bytes.to_vec()).collect();
+    all.push([b"*", "1".repeat(70_000).as_bytes()].concat());
+    all.push([b"*1\r\n$", "1".repeat(70_000).as_bytes()].concat());
+    all
+}
+
+#[test]
+fn malformed_requests_get_the_answers_of_a_real_server() {
+    let Some(real) = Real::start("redis-8.0", &[]) else { return };
+    let (_master, remora, _link) = loaded(&[]);
+    for bytes in malformed() {
+        let shown = bytes[..bytes.len().min(60)].escape_ascii().to_string();
+        assert_eq!(answer(real.port, &bytes), answer(remora.port, &bytes), "left redis, right remora: {shown}");
+    }
+}
+
+#[test]
+fn limits_before_authentication_are_those_of_a_real_server() {
+    let Some(real) = Real::start("redis-8.0", &["--requirepass pw"]) else { return };
+    let (_master, remora, _link) = loaded(&["--requirepass", "pw"]);
+    let requests: [&[u8]; 9] = [
+        b"PING\r\n",
+        b"GET k\r\n",
+        b"*11\r\n",
+        b"*10\r\n$4\r\nPING\r\n",
+        b"*2\r\n$4\r\nAUTH\r\n$16385\r\n",
+        b"*2\r\n$4\r\nAUTH\r\n$5\r\nwrong\r\n",
+        b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n",
+        b"AUTH pw\r\nPING\r\n",
+        b"AUTH default pw\r\nECHO x\r\n",
+    ];
+    for bytes in requests {
+        let shown = bytes.escape_ascii().to_string();
+        assert_eq!(answer(real.port, bytes), answer(remora.port, bytes), "left redis, right remora: {shown}");
+    }
+}
+
+#[test]
+fn clients_beyond_maxclients_are_told_so_and_closed() {
+    let (_master, remora, _link) = loaded(&["--maxclients", "3"]);
+    wait::until("the start's own connections are gone", SOON, || remora.metric("remora_clients") == 0.0);
+    let mut admitted: Vec<Client> = (0..3).map(|_| remora.client()).collect();
+    admitted.iter_mut().for_each(|client| drop(client.must("PING")));
+    let (refusal, ending) = answer(remora.port, b"");
+    assert_eq!((refusal.as_str(), ending), ("-ERR max number of clients reached\\r\\n", Ending::Closed));
+    admitted.pop();
+    wait::until("a place is free again", SOON, || {
+        Client::connect(remora.port).try_call("PING").is_ok_and(|reply| !reply.is_error())
+    });
+}
+
+#[test]
+fn a_pipeline_of_ten_thousand_requests_is_answered_in_order() {
+    let (_master, remora, _link) = loaded(&[]);
+    let mut client = remora.client();
+    let requests: Vec<Vec<String>> = (0..10_000).map(|n| vec!["ECHO".to_string(), n.to_string()]).collect();
+    for (n, reply) in client.pipeline(&requests).iter().enumerate() {
+        assert!(reply.text_is(&n.to_string()), "reply {n}: {reply:?}");
+    }
+}
+
+#[test]
+fn a_request_cut_into_single_bytes_is_understood() {
+    let (_master, remora, _link) = loaded(&[]);
+    let mut client = remora.client();
+    for byte in b"*2\r\n$4\r\nECHO\r\n$5\r\nhello\r\nPING\r\n" {
+        client.send_raw(&[*byte]);
+    }
+    assert!(client.reply().text_is("hello"));
+    assert!(client.reply().text_is("PONG"));
+}

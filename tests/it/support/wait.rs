@@ -1,0 +1,24 @@
+//! Waiting for a condition, with a limit and a sentence for the failure.
+
+use std::time::{Duration, Instant};
+
+/// Waits until `done` says yes; fails with `what` after `limit`. Looks often at first, then every 10 ms.
+#[track_caller]
+pub fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    until_some(what, limit, || done().then_some(()));
+}
+
+/// Waits until `look` finds something, and returns it.
+#[track_caller]
+pub fn until_some<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(200);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}

@@ -19,6 +19,7 @@ mod full_sync;
 mod fuzz_smoke;
 mod limits;
 mod link;
+mod payloads;
 mod probes;
 mod read_only;
 mod replies;

@@ -102,7 +102,7 @@ impl<'a> ReadCx<'a> {
     }
 }
 
-/// One command of the master's stream. Expiry is ignored here: an expired key is present (protocol rule 13).
+/// One command of the master's stream. Expiry is ignored here: an expired key is present (measured on all masters).
 #[derive(Debug)]
 pub struct ApplyCx<'a> {
     /// All data.

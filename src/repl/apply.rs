@@ -33,7 +33,7 @@ impl std::fmt::Display for Unapplied {
 /// What a unit asks of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// REPLCONF GETACK: answer with this offset, which does not count the GETACK itself (rule 5).
+    /// REPLCONF GETACK: answer with this offset, which does not count the GETACK itself.
     pub ack: Option<Offset>,
 }
 

@@ -105,7 +105,7 @@ impl Stream {
         Ok(true)
     }
 
-    /// Adds the command whose words start at span `mark`. An empty line counts as one byte of offset (rule 8) and is
+    /// Adds the command whose words start at span `mark`. An empty line counts as one byte of offset and is
     /// a unit of its own, or part of the open transaction.
     fn push(&mut self, mark: usize) -> Result<(), StreamError> {
         let spans = self.spans.len() - mark;

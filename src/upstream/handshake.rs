@@ -8,7 +8,7 @@ use crate::repl::psync::{self, PsyncReply, Turned};
 use bytes::Bytes;
 
 /// What we say we are. A Valkey 9 master that does not hear 9.0.0 or higher writes RDB 11, which cannot hold a hash with
-/// field expiry: it then closes the connection for ever (rule 1). Redis answers a harmless error.
+/// field expiry: it then closes the connection for ever. Redis answers a harmless error.
 const VERSION: &[u8] = b"9.1.0";
 
 /// Speaks with a master until it has answered PSYNC. `have` is what we hold and can continue.

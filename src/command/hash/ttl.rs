@@ -127,7 +127,7 @@ impl Conditions {
 }
 
 /// `key time [NX|XX|GT|LT] FIELDS n field ...`. Masters of Redis leave out the fields that failed, Valkey's don't
-/// (protocol 5), so the conditions are looked at again. A time in the past is stored: the master removes the field.
+/// (measured), so the conditions are looked at again. A time in the past is stored: the master removes the field.
 fn expire(
     cx: &mut ApplyCx<'_>,
     args: &mut Args<'_>,

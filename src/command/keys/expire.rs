@@ -1,4 +1,4 @@
-//! EXPIRE and its kin. Times in the past are stored: only the master deletes (protocol section 6).
+//! EXPIRE and its kin. Times in the past are stored: only the master deletes.
 
 use super::option;
 use crate::clock::UnixMs;

@@ -1,5 +1,5 @@
 //! HyperLogLog: an estimate of how many different elements were added, kept in a string, byte for byte as the
-//! servers make it (protocol section 10). A byte that differs here shows in every later digest.
+//! servers make it. A byte that differs here shows in every later digest.
 //!
 //! `HYLL`, encoding (0 dense, 1 sparse), 3 zeros, cached count in 8 bytes little endian whose highest bit says that
 //! it is stale, registers.

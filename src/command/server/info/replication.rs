@@ -1,4 +1,4 @@
-//! Section about the link, as a real replica writes it (field order: protocol 7.4). `role` is `slave` and not
+//! Section about the link, as a real replica writes it (field order as captured). `role` is `slave` and not
 //! `replica`: that is what exporters and Sentinel look for.
 
 use super::Text;

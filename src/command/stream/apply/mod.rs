@@ -18,7 +18,7 @@ struct Options {
 
 impl Options {
     /// Reads options until `rest` is something else. LIMIT is read and not obeyed: a master writes down how far it
-    /// has trimmed, with `=` even where LIMIT is given (protocol rule 17).
+    /// has trimmed, with `=` even where LIMIT is given.
     fn parse(args: &mut Args<'_>, xadd: bool) -> Result<Self, Refusal> {
         let mut options = Self::default();
         loop {

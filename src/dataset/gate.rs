@@ -11,13 +11,24 @@
 #![allow(unsafe_code)]
 
 use super::Dataset;
+use crate::clock::instant;
 use parking_lot::{Mutex, MutexGuard};
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Rounds of looking at a reader's word before the writer gives its time slice away.
 const SPINS: u32 = 64;
+/// How long the writer keeps new readers out while it waits for one that is inside: longer than a reader that has
+/// lost its processor inside stays away.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// How long it then lets everybody else in before it asks again; doubles each time. A long read (SMEMBERS of a million)
+/// so delays the stream and not the other readers.
+const STEP_BACK: Duration = Duration::from_millis(1);
+const STEP_BACK_MAX: Duration = Duration::from_millis(64);
+/// After so many times, some five seconds, it stays: long reads in turn must not keep it out for ever.
+const STEPS_BACK_MAX: u32 = 80;
 /// Time slices that the writer leaves to readers that it kept waiting, after each batch.
 const PAUSES_MAX: usize = 8;
 
@@ -140,17 +151,43 @@ impl Writer {
     }
 
     fn enter(&self) -> Exclusive<'_> {
+        for step in 0..STEPS_BACK_MAX {
+            let exclusive = self.ask();
+            let asked = instant();
+            if self.wait_for_readers(|| asked.elapsed() < PATIENCE) {
+                return exclusive;
+            }
+            drop(exclusive);
+            std::thread::sleep((STEP_BACK * (1 << step.min(6))).min(STEP_BACK_MAX));
+        }
+        let exclusive = self.ask();
+        self.wait_for_readers(|| true);
+        exclusive
+    }
+
+    /// Keeps new readers out.
+    fn ask(&self) -> Exclusive<'_> {
         let turn = self.gate.turn.lock();
         self.gate.want.store(true, Ordering::SeqCst);
-        let exclusive = Exclusive { want: &self.gate.want, _turn: turn };
+        Exclusive { want: &self.gate.want, _turn: turn }
+    }
+
+    /// Waits until every reader's word is clear, as long as `patient` says so; `true` when they are.
+    fn wait_for_readers(&self, patient: impl Fn() -> bool) -> bool {
         for mark in &self.gate.marks {
             let mut spins = 0;
             while mark.0.load(Ordering::SeqCst) {
                 spins += 1;
-                if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+                if spins < SPINS {
+                    std::hint::spin_loop();
+                } else if patient() {
+                    std::thread::yield_now();
+                } else {
+                    return false;
+                }
             }
         }
-        exclusive
+        true
     }
 
     fn pause_for_readers(&self) {
@@ -207,6 +244,36 @@ mod tests {
             }
         });
         assert_eq!(writer.peek(|data| number(data, b"a")), ROUNDS);
+    }
+
+    #[test]
+    fn a_long_read_holds_up_the_writer_and_no_other_reader() {
+        const READS: usize = 200;
+        let (mut writer, mut readers) = gate(dataset(), 2);
+        let (mut long, mut short) = (readers.remove(0), readers.remove(0));
+        let (inside, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                long.read(|_| {
+                    inside.store(true, Ordering::SeqCst);
+                    while reads.load(Ordering::SeqCst) < READS {
+                        std::thread::yield_now();
+                    }
+                });
+            });
+            scope.spawn(|| {
+                while !inside.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+                for _ in 0..READS {
+                    short.read(|_| reads.fetch_add(1, Ordering::SeqCst));
+                }
+            });
+            while !inside.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            writer.apply(|_| assert_eq!(reads.load(Ordering::SeqCst), READS, "the long read was still inside"));
+        });
     }
 
     #[test]

@@ -18,7 +18,8 @@ use crate::rdb::LoadError;
 use crate::repl::apply::Unapplied;
 use crate::repl::psync::{PsyncReply, Turned};
 use crate::repl::retry::{Backoff, Distrust, LONGEST, Verdict};
-use crate::repl::stream::{Stream, StreamError};
+use crate::repl::stream::Stream;
+use crate::resp::request::RequestError;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -45,7 +46,7 @@ pub enum LinkError {
     /// The snapshot cannot be loaded.
     Snapshot(LoadError),
     /// The stream is no stream of commands.
-    Stream(StreamError),
+    Stream(RequestError),
     /// A command cannot be applied.
     Unapplied(Unapplied),
 }

@@ -2,8 +2,6 @@
 //!
 //! The master is a script that sends at full speed from memory; the real servers load from the socket, without a file.
 
-#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
-
 #[path = "common/mod.rs"]
 mod common;
 
@@ -16,7 +14,6 @@ fn main() {
     let size = Size::from_args();
     print_machine(size);
     let snapshot = snapshot(size.keys);
-    println!("snapshot of {} MB", snapshot.len() / 1_000_000);
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
     for name in real_names().into_iter().chain(["remora"]) {
         let (mut walls, mut cpus) = (Vec::new(), Vec::new());

@@ -14,6 +14,7 @@ pub mod http;
 pub mod ports;
 pub mod proxy;
 pub mod real;
+pub mod recorder;
 pub mod remora;
 pub mod script;
 pub mod wait;

@@ -53,6 +53,7 @@ impl Proxy {
 
     /// Cuts what is connected now.
     pub fn cut(&self) {
+        self.state.cuts.fetch_add(1, Ordering::SeqCst);
         self.state.cut();
     }
 
@@ -76,11 +77,6 @@ impl Proxy {
         self.state.down_bytes.load(Ordering::SeqCst)
     }
 
-    /// Is a connection open that has not been cut?
-    pub fn connected(&self) -> bool {
-        !self.state.live.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
     /// Connections cut so far.
     pub fn cuts(&self) -> u64 {
         self.state.cuts.load(Ordering::SeqCst)
@@ -98,9 +94,6 @@ impl Drop for Proxy {
 impl State {
     fn cut(&self) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if !live.is_empty() {
-            self.cuts.fetch_add(1, Ordering::SeqCst);
-        }
         for (_, stream) in live.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
@@ -170,6 +163,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream, state: &State, down: bool) {
             state.down_bytes.fetch_add(granted as u64, Ordering::SeqCst);
         }
         if granted < n {
+            state.cuts.fetch_add(1, Ordering::SeqCst);
             state.cut();
         }
         if !passed || granted < n {

@@ -32,6 +32,11 @@ pub fn program() -> Command {
     command
 }
 
+/// A flag with its value, unless the test has its own.
+fn unless<'a>(flags: &[&str], flag: [&'a str; 2]) -> Vec<&'a str> {
+    if flags.contains(&flag[0]) { Vec::new() } else { flag.to_vec() }
+}
+
 impl Remora {
     /// Starts it as a replica of a port of the loopback, with further flags.
     #[track_caller]
@@ -51,9 +56,9 @@ impl Remora {
         let errors = log.try_clone().expect("a log file");
         let child = program()
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--metrics-addr", &format!("127.0.0.1:{metrics_port}")])
+            .args(unless(flags, ["--metrics-addr", &format!("127.0.0.1:{metrics_port}")]))
             .args(["--enable-debug-command", "yes"])
-            .args(if flags.contains(&"--loglevel") { &[][..] } else { &["--loglevel", "debug"] })
+            .args(unless(flags, ["--loglevel", "debug"]))
             .args(flags)
             .current_dir(dir.path())
             .stdin(Stdio::null())
@@ -132,6 +137,12 @@ impl Remora {
         http::metric(&body, name).unwrap_or_else(|| panic!("no metric {name} in\n{body}"))
     }
 
+    /// The same, 0 as long as nothing was counted.
+    pub fn metric_or_zero(&self, name: &str) -> f64 {
+        let answer = http::try_get(self.metrics_port, "/metrics");
+        answer.ok().and_then(|(_, body)| http::metric(&body, name)).unwrap_or(0.0)
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -155,9 +166,11 @@ impl Drop for Remora {
         let _ = self.child.wait();
         if std::thread::panicking() {
             let log = self.log();
-            let skipped = log.lines().count().saturating_sub(60);
-            let tail: Vec<&str> = log.lines().skip(skipped).collect();
-            eprintln!("--- log of remora at port {}, its end\n{}", self.port, tail.join("\n"));
+            let skipped = log.lines().count().saturating_sub(40);
+            let faults =
+                log.lines().take(skipped).filter(|line| line.contains("ERROR") || line.contains("panick"));
+            let shown: Vec<&str> = faults.chain(log.lines().skip(skipped)).collect();
+            eprintln!("--- log of remora at port {}, its errors and its end\n{}", self.port, shown.join("\n"));
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::support::client::{Client, Value};
 use crate::support::compare::{assert_same_details, assert_same_digest};
 use crate::support::proxy::Proxy;
 use crate::support::real::{Real, for_each_master};
+use crate::support::recorder::Recorder;
 use crate::support::remora::{Remora, SOON};
 use crate::support::{chance, wait};
 use generate::{Features, Generator, Request, request};
@@ -26,6 +27,7 @@ fn a_random_workload_with_cut_links_ends_equal(server: &str) {
     let Some(master) = Real::start(server, &["--repl-backlog-size 512mb", "--repl-ping-replica-period 1"]) else {
         return;
     };
+    let _recorder = Recorder::of(master.port, server);
     let rng = chance::seeded("a_random_workload_with_cut_links_ends_equal");
     let commands = chance::size("REMORA_TEST_COMMANDS", 100_000);
     let cuts = chance::size("REMORA_TEST_CUTS", 20);
@@ -36,8 +38,15 @@ fn a_random_workload_with_cut_links_ends_equal(server: &str) {
     let started = Instant::now();
     let done = AtomicBool::new(false);
     let generator = Generator::new(rng, Features::of(server));
-    let mut run =
-        Run { master: &master, remora: &remora, proxies: &proxies, used: 0, generator, counts: BTreeMap::new() };
+    let mut run = Run {
+        master: &master,
+        remora: &remora,
+        proxies: &proxies,
+        used: 0,
+        resumed: 0,
+        generator,
+        counts: BTreeMap::new(),
+    };
     std::thread::scope(|scope| {
         scope.spawn(|| blocked_client(master.client(), &done));
         let _until = Finally(&done);
@@ -78,6 +87,8 @@ struct Run<'a> {
     proxies: &'a [Proxy; 2],
     /// The one that remora takes.
     used: usize,
+    /// Partial resyncs so far.
+    resumed: usize,
     generator: Generator,
     /// How often each command was sent and not refused.
     counts: BTreeMap<String, usize>,
@@ -102,25 +113,26 @@ impl Run<'_> {
                 proxy.cut();
             }
             chunk_bytes = (proxy.down_bytes() - passed).max(20_000);
-            self.wait_back();
+            self.wait_resumed();
         }
     }
 
-    /// Waits for the next connection. With so many cuts the back-off soon grows beyond a second: then remora is told to
-    /// go the other way, at once.
-    fn wait_back(&mut self) {
-        let proxy = &self.proxies[self.used];
+    /// Waits until the stream goes on. With so many cuts the back-off soon grows beyond a second: then remora is told
+    /// to go the other way, at once.
+    fn wait_resumed(&mut self) {
+        self.resumed += 1;
+        let resumed = || self.remora.metric_or_zero("remora_partial_syncs_total") >= self.resumed as f64;
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(1) {
-            if proxy.connected() {
+            if resumed() {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(10));
         }
         self.used = 1 - self.used;
         let other = &self.proxies[self.used];
         self.remora.client().must(&format!("REPLICAOF 127.0.0.1 {}", other.port));
-        wait::until("the link comes back", SOON, || other.connected());
+        wait::until("the link comes back and resumes", SOON, resumed);
     }
 
     fn send(&mut self, client: &mut Client, requests: &[Request]) {

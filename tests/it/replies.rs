@@ -148,7 +148,7 @@ impl Sides<'_> {
         let both = (value(&expected), value(&found));
         let agree = match agreement(row.name) {
             _ if both.0.is_error() => self.same_error(&both.0, &both.1),
-            Agree::Exactly => row.name.ends_with(" help") && !self.is_newest(),
+            Agree::Exactly => !self.is_newest() && same_but_for_age(row.name, both),
             Agree::AsSet => sorted(both.0, 1) == sorted(both.1, 1),
             Agree::AsPairs => sorted(both.0, 2) == sorted(both.1, 2),
             Agree::InForm => form(&both.0) == form(&both.1),
@@ -184,6 +184,15 @@ impl Sides<'_> {
         let digests = self.master.command(&[&b"DEBUG"[..], b"DIGEST-VALUE", key, b"scratch:dump"]);
         self.master.must("DEL scratch:dump");
         digests.items()[0] == digests.items()[1]
+    }
+}
+
+/// What is known to differ with older servers: help texts; and where SORT's locale takes two elements for equal (it stops
+/// at a zero byte), their order, which there is the one of a hash table.
+fn same_but_for_age(row: &str, (expected, found): (Value, Value)) -> bool {
+    match row {
+        "sort" | "sort_ro" => sorted(expected, 1) == sorted(found, 1),
+        _ => row.ends_with(" help"),
     }
 }
 

@@ -25,6 +25,7 @@ mod read_only;
 mod replies;
 mod restart;
 mod resume;
+mod rules;
 mod sessions;
 mod settings;
 mod shutdown;

@@ -101,7 +101,7 @@ fn bitfield(g: &mut Generator, key: Vec<u8>) -> Request {
     for _ in 0..g.rng.usize(1..4) {
         let kind = format!("{}{}", g.pick(&["u", "i"]), g.rng.u32(1..63));
         if g.chance(40) {
-            // Not FAIL: all five masters then make or lengthen the key and tell nobody (measured), so that no replica
+            // Not FAIL: masters then make or lengthen the key and tell nobody (7.0, 8.0, v8.1 measured), so that no replica
             // can follow.
             request.extend(request!["OVERFLOW", g.pick(&["WRAP", "SAT"])]);
         }

@@ -166,13 +166,15 @@ fn by_text(a: Element<'_>, b: Element<'_>) -> Ordering {
 }
 
 /// A weight. The servers differ in what they take beside plain numbers; this takes what any of them does: spaces
-/// in front and hexadecimal (strtod, up to 7.0 and Valkey 8.1), the empty text for 0 (all but Valkey 9.1).
+/// in front and hexadecimal (strtod, up to 7.0 and Valkey 8.1), the empty text for 0 (all but Valkey 9.1), and whatever
+/// comes behind a zero byte (redis 8.0 under a random workload).
 fn number(element: Element<'_>) -> Result<f64, Refusal> {
     let mut scratch = IntText::default();
     let text = match element {
         Element::Int(n) => return Ok(n as f64),
         element => element.text(&mut scratch).trim_ascii_start(),
     };
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let value = if text.is_empty() { Some(0.0) } else { parse_float(text) };
     // -0 and 0 are the same weight.
     let value = value.map(|value| value + 0.0);
@@ -243,6 +245,7 @@ mod tests {
             "HSET h:1 f 9",
             "HSET h:3 f 8",
             "RPUSH odd \" 2\" 0x1 \"\"",
+            "RPUSH zero \"7\\x00b\" 5",
         ])
     }
 
@@ -263,6 +266,7 @@ mod tests {
         check("SORT_RO l BY h:*->f DESC", "*4 $1 1 $1 3 $1 2 $1 2");
         check("SORT_RO l LIMIT 3 1 GET # GET w:* GET h:*->f GET nostar GET h:*->", "*5 $1 3 $-1 $1 8 $-1 $-1");
         check("SORT_RO odd", "*3 $0  $3 0x1 $2  2");
+        check("SORT_RO zero", "*2 $1 5 $3 7\0b");
         check("SORT_RO missing", "*0");
         check("SORT_RO w:1", "-WRONGTYPE Operation against a key holding the wrong kind of value");
         check("SORT_RO l STORE d", "-ERR syntax error");

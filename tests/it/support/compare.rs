@@ -84,6 +84,7 @@ pub fn assert_same_details(master: &Real, remora: &Remora) {
         if !master.is_before_redis_7() {
             assert_same_replies(&mut theirs, &mut ours, &about(&keys, &["PEXPIRETIME"], &[]));
         }
+        assert_same_encodings(&mut theirs, &mut ours, &keys);
         let of = |kind: &str| -> Vec<Vec<u8>> {
             let typed = keys.iter().zip(&types).filter(|(_, found)| found.text() == kind);
             typed.map(|(key, _)| key.clone()).collect()
@@ -106,6 +107,21 @@ pub fn assert_same_details(master: &Real, remora: &Remora) {
 fn about(keys: &[Vec<u8>], before: &[&str], behind: &[&str]) -> Vec<Vec<Vec<u8>>> {
     let bytes = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
     keys.iter().map(|key| [bytes(before), vec![key.clone()], bytes(behind)].concat()).collect()
+}
+
+/// OBJECT ENCODING of all keys. A faithful replica may differ where it receives the result instead of the command: a
+/// number that INCRBYFLOAT made is text there, a set that lost most members by SPOP still a table here.
+#[track_caller]
+fn assert_same_encodings(master: &mut Client, remora: &mut Client, keys: &[Vec<u8>]) {
+    let requests = about(keys, &["OBJECT", "ENCODING"], &[]);
+    let (expected, found) = (master.pipeline(&requests), remora.pipeline(&requests));
+    for ((request, expected), found) in requests.iter().zip(expected).zip(found) {
+        let free = [["embstr", "int"], ["listpack", "hashtable"], ["intset", "hashtable"]];
+        let either = |pair: &[&str; 2]| pair.iter().all(|name| expected.text_is(name) || found.text_is(name));
+        if expected != found && !free.iter().any(either) {
+            assert_same_reply(master, remora, request);
+        }
+    }
 }
 
 /// Keys may expire between the two questions: a difference is asked again.

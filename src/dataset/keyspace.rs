@@ -7,10 +7,12 @@
 //! Lookups here do not look at the clock: a logically expired key is present. `EntryRef::is_expired` says who is
 //! alive.
 
+use super::capture::Watcher;
 use super::entry::Entry;
 use super::segment::{BUCKETS, ENTRIES_MAX, Segment, hash};
 use super::value::{StrForm, Value, ValueKind, ValueMut, ValueRef};
 use crate::clock::UnixMs;
+use parking_lot::Mutex;
 
 /// Two neighbours become one segment when they hold fewer entries than this together.
 const MERGE_BELOW: usize = ENTRIES_MAX / 4;
@@ -33,6 +35,8 @@ pub struct Keyspace {
     len: usize,
     expires: usize,
     marked: usize,
+    /// Who wants to see keys before they change. A capture begins under `&self`; the writer needs no lock.
+    pub(super) watchers: Mutex<Vec<Watcher>>,
 }
 
 /// One key with its value and expiry, borrowed.
@@ -126,9 +130,20 @@ impl Keyspace {
 
     /// The entry of a key.
     pub fn get(&self, key: &[u8]) -> Option<EntryRef<'_>> {
-        let hash = hash(key);
+        self.find(hash(key), key)
+    }
+
+    /// The entry of a key whose hash is known.
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<EntryRef<'_>> {
         let segment = self.segment(hash)?;
         segment.at(segment.find(hash, key)?).map(EntryRef)
+    }
+
+    /// Every change of a key comes by here first.
+    fn before_change(&mut self, hash: u64, key: &[u8]) {
+        if !self.watchers.get_mut().is_empty() {
+            self.tell_watchers(hash, key);
+        }
     }
 
     /// The value of a key for changing.
@@ -181,8 +196,9 @@ impl Keyspace {
         old.filter(|old| old.kind() != ValueKind::Str).map(Entry::into_value)
     }
 
-    /// The slot of a key that is there.
+    /// The slot of a key that is there, to change it.
     fn find_slot(&mut self, hash: u64, key: &[u8]) -> Option<&mut Option<Entry>> {
+        self.before_change(hash, key);
         let segment = self.segment_mut(hash)?;
         let place = segment.find(hash, key)?;
         Some(segment.slot_mut(place))
@@ -279,6 +295,7 @@ impl Keyspace {
     /// Removes a key; answers its value and expiry.
     pub fn remove(&mut self, key: &[u8]) -> Option<(Value, Option<UnixMs>)> {
         let hash = hash(key);
+        self.before_change(hash, key);
         let segment = self.segment_mut(hash)?;
         let place = segment.find(hash, key)?;
         let entry = segment.remove(hash, place)?;
@@ -346,6 +363,22 @@ impl Keyspace {
                 return hash >> CURSOR_SHIFT;
             }
         }
+    }
+
+    /// One step of a walk in the order of hashes: hands the next bucket's entries, with their hashes, to `visit` and
+    /// answers where the walk goes on, `None` at the end. Unlike with `scan`, entries below `from` are never handed
+    /// out, so that a table that shrinks hands out none twice.
+    pub(super) fn walk<'a>(&'a self, from: u64, mut visit: impl FnMut(u64, EntryRef<'a>)) -> Option<u64> {
+        let segment = self.segment(from)?;
+        let bucket = segment.bucket_of(from);
+        segment.prefetch_entries_behind(bucket);
+        for entry in segment.at_home(bucket) {
+            let hash = hash(entry.key());
+            if hash >= from {
+                visit(hash, EntryRef(entry));
+            }
+        }
+        segment.hash_behind(bucket)
     }
 
     /// Any entry, by chance from `random`; `None` if empty.

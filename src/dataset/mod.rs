@@ -4,6 +4,7 @@
 //! knows no protocol, no sockets and no clock; whoever asks about expiry brings `now`.
 
 pub mod bits;
+pub mod capture;
 pub mod digest;
 pub mod entry;
 pub mod expiry;

@@ -214,6 +214,12 @@ impl Segment {
             .filter(move |entry| self.home(hash(entry.key())) == bucket)
     }
 
+    /// Asks the processor for the entries of the next bucket: a walk will want them soon.
+    pub fn prefetch_entries_behind(&self, bucket: usize) {
+        let next = &self.buckets[(bucket + 1) % BUCKETS];
+        next.entries.iter().flatten().for_each(Entry::prefetch);
+    }
+
     /// The bucket in which a walk that has reached `hash` goes on.
     pub fn bucket_of(&self, hash: u64) -> usize {
         self.home(hash)

@@ -156,6 +156,19 @@ impl Dialect {
         matches!(self, Self::Valkey(9.., _))
     }
 
+    /// Hash fields may expire (Redis 7.4, Valkey 9).
+    pub fn has_field_expiry(self) -> bool {
+        match self {
+            Self::Redis(major, minor) => (major, minor) >= (7, 4),
+            Self::Valkey(major, _) => major >= 9,
+        }
+    }
+
+    /// Function libraries exist (Redis 7, Valkey).
+    pub fn has_functions(self) -> bool {
+        !self.is_before_redis_7()
+    }
+
     /// A Valkey server.
     pub fn is_valkey(self) -> bool {
         matches!(self, Self::Valkey(..))

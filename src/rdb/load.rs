@@ -6,6 +6,7 @@
 use super::batch::Batch;
 use super::object::module::skip_values;
 use super::primitive::{length, skip_string, string};
+use super::snapshot::{AUX_REPLID2, AUX_SECOND_OFFSET};
 use super::source::Source;
 use super::{CHECKSUM_SINCE, Family, Fault, LoadError, REDIS_VERSIONS, VALKEY_VERSION, load_value, opcode};
 use crate::clock::UnixMs;
@@ -68,6 +69,10 @@ pub struct Facts {
     pub replid: Option<ReplId>,
     /// `repl-offset`.
     pub offset: Option<Offset>,
+    /// The second id, in our own files.
+    pub replid2: Option<ReplId>,
+    /// The first offset at which the second id does not count any more, in our own files.
+    pub second_offset: Option<Offset>,
     /// `used-mem`: the master's memory, bytes.
     pub used_mem: Option<u64>,
     /// Keys, over all databases.
@@ -276,14 +281,22 @@ impl Loader<'_, '_> {
         }
         self.facts.bytes = self.src.offset();
         self.report()?;
-        let replid = self.facts.replid.unwrap_or(ReplId::ZERO);
-        let offset = self.facts.offset.unwrap_or_default();
-        self.data.position = Position::fresh(replid, offset, self.facts.stream_db.unwrap_or_default());
+        self.data.position = self.facts.position();
         Ok(Loaded { dataset: self.data, facts: self.facts })
     }
 }
 
 impl Facts {
+    /// Where the snapshot says it stands; what it does not say is zeros.
+    pub fn position(&self) -> Position {
+        let replid = self.replid.unwrap_or(ReplId::ZERO);
+        let fresh = Position::fresh(replid, self.offset.unwrap_or_default(), self.stream_db.unwrap_or_default());
+        match (self.replid2, self.second_offset) {
+            (Some(replid2), Some(offset)) => Position { replid2, second_offset: Some(offset), ..fresh },
+            _ => fresh,
+        }
+    }
+
     /// Takes an AUX field; unknown ones and values that make no sense are ignored, as all servers do.
     fn note(&mut self, name: &[u8], value: &[u8]) {
         match name {
@@ -292,6 +305,8 @@ impl Facts {
             b"repl-stream-db" => self.stream_db = decimal(value).and_then(database),
             b"repl-id" => self.replid = ReplId::parse(value),
             b"repl-offset" => self.offset = decimal(value).map(Offset),
+            _ if name == AUX_REPLID2.as_bytes() => self.replid2 = ReplId::parse(value),
+            _ if name == AUX_SECOND_OFFSET.as_bytes() => self.second_offset = decimal(value).map(Offset),
             b"used-mem" => self.used_mem = decimal(value),
             _ => {}
         }

@@ -14,10 +14,11 @@ pub mod lzf;
 pub mod object;
 pub mod primitive;
 pub mod save;
+pub mod snapshot;
 pub mod source;
 
 use crate::dataset::packed::Corrupt;
-use crate::dataset::{EncodingLimits, Value};
+use crate::dataset::{Dialect, EncodingLimits, Value};
 use source::Source;
 use std::fmt;
 
@@ -27,6 +28,17 @@ pub const REDIS_VERSIONS: std::ops::RangeInclusive<u32> = 1..=12;
 pub const VALKEY_VERSION: u32 = 80;
 /// First version with a checksum behind the end mark.
 pub const CHECKSUM_SINCE: u32 = 5;
+
+/// The version that servers of a dialect write into snapshots and payloads: 9 to 12, or 80.
+pub fn version_of(dialect: Dialect) -> u32 {
+    match dialect {
+        Dialect::Redis(..=6, _) => 9,
+        Dialect::Redis(7, 0..=1) => 10,
+        Dialect::Redis(7, 2..=3) | Dialect::Valkey(..=8, _) => 11,
+        Dialect::Redis(..) => 12,
+        Dialect::Valkey(..) => VALKEY_VERSION,
+    }
+}
 
 /// Opcodes of the file's records; every other byte is a value type.
 pub mod opcode {

@@ -6,7 +6,7 @@ use super::crc64::checksum;
 use super::object;
 use super::primitive::{put_plain, string};
 use super::source::Source;
-use super::{Family, Fault, LoadError, REDIS_VERSIONS, VALKEY_VERSION, load_value, opcode};
+use super::{Family, Fault, LoadError, REDIS_VERSIONS, VALKEY_VERSION, load_value, opcode, version_of};
 use crate::dataset::functions::Functions;
 use crate::dataset::{Dialect, EncodingLimits, Value, ValueRef};
 
@@ -70,20 +70,9 @@ fn checked_body(payload: &[u8]) -> Result<(&[u8], Family), LoadError> {
 }
 
 fn put_footer(out: &mut Vec<u8>, dialect: Dialect) {
-    out.extend_from_slice(&payload_version(dialect).to_le_bytes());
+    out.extend_from_slice(&(version_of(dialect) as u16).to_le_bytes());
     let sum = checksum(out);
     out.extend_from_slice(&sum.to_le_bytes());
-}
-
-/// The version that servers of a dialect put into payloads.
-fn payload_version(dialect: Dialect) -> u16 {
-    match dialect {
-        Dialect::Redis(..=6, _) => 9,
-        Dialect::Redis(7, 0..=1) => 10,
-        Dialect::Redis(7, 2..=3) | Dialect::Valkey(..=8, _) => 11,
-        Dialect::Redis(..) => 12,
-        Dialect::Valkey(..) => VALKEY_VERSION as u16,
-    }
 }
 
 #[cfg(test)]

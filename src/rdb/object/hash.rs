@@ -7,7 +7,7 @@ use crate::dataset::packed::listpack::{IntText, Listpack};
 use crate::dataset::{Dialect, EncodingLimits, Value};
 use crate::rdb::LoadError;
 use crate::rdb::legacy::{ziplist, zipmap};
-use crate::rdb::primitive::{length, put_length, put_plain, put_string, string};
+use crate::rdb::primitive::{length, put_length, put_listpack, put_string, string};
 use crate::rdb::source::Source;
 
 const PLAIN: u8 = 4;
@@ -84,12 +84,12 @@ fn valkey_expiry(ms: i64) -> Option<Expiry> {
 pub fn save(hash: &Hash, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
     match hash.view() {
         View::Packed(pack) if !dialect.is_before_redis_7() => {
-            put_plain(out, pack.as_bytes());
+            put_listpack(out, pack, dialect);
             LISTPACK
         }
-        View::WithExpiry(pack) => {
+        View::WithExpiry(pack) if !dialect.is_valkey() => {
             out.extend_from_slice(&earliest(hash).to_le_bytes());
-            put_plain(out, pack.as_bytes());
+            put_listpack(out, pack, dialect);
             LISTPACK_EXPIRY
         }
         _ if hash.expiring() == 0 => save_one_by_one(hash, out),

@@ -2,10 +2,10 @@
 
 use crate::dataset::list::{List, Node, NodeRef};
 use crate::dataset::packed::listpack::Listpack;
-use crate::dataset::{EncodingLimits, Value};
+use crate::dataset::{Dialect, EncodingLimits, Value};
 use crate::rdb::LoadError;
 use crate::rdb::legacy::ziplist;
-use crate::rdb::primitive::{capped, length, put_length, put_plain, put_string, string};
+use crate::rdb::primitive::{capped, length, put_length, put_listpack, put_plain, put_string, string};
 use crate::rdb::source::Source;
 
 const STRINGS: u8 = 1;
@@ -62,7 +62,7 @@ fn node(src: &mut Source<'_>) -> Result<Node, LoadError> {
 }
 
 /// Appends the body in the newest form; answers the type byte.
-pub fn save(list: &List, out: &mut Vec<u8>) -> u8 {
+pub fn save(list: &List, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
     put_length(out, list.nodes().count() as u64);
     for node in list.nodes() {
         match node {
@@ -72,7 +72,7 @@ pub fn save(list: &List, out: &mut Vec<u8>) -> u8 {
             }
             NodeRef::Packed(pack) => {
                 put_length(out, PACKED);
-                put_plain(out, pack.as_bytes());
+                put_listpack(out, pack, dialect);
             }
         }
     }
@@ -117,7 +117,11 @@ mod tests {
             let list = load_list(byte, body).expect("valid").expect("not empty");
             assert_eq!(texts(&list), ["a", "5"], "type {byte}");
             let mut out = Vec::new();
-            assert_eq!((save(&list, &mut out), out.as_slice()), (18, listpack.as_slice()), "type {byte}");
+            assert_eq!(
+                (save(&list, Dialect::default(), &mut out), out.as_slice()),
+                (18, listpack.as_slice()),
+                "type {byte}"
+            );
         }
     }
 
@@ -126,7 +130,7 @@ mod tests {
         let large = "x".repeat(9000);
         let list = List::from_elements(["a", &large, "b"], &EncodingLimits::default());
         let mut out = Vec::new();
-        let byte = save(&list, &mut out);
+        let byte = save(&list, Dialect::default(), &mut out);
         let again = load_list(byte, &out).expect("valid").expect("not empty");
         assert!(list.nodes().eq(again.nodes()));
         let mut old = Vec::new();

@@ -17,10 +17,10 @@ pub fn save(value: ValueRef<'_>, dialect: Dialect, out: &mut Vec<u8>) -> Option<
     Some(match value {
         ValueRef::Str(bytes, _) => string::save(bytes, out),
         ValueRef::ZSet(zset) if old => zset::save_one_by_one(zset, out),
-        ValueRef::ZSet(zset) => zset::save(zset, out),
+        ValueRef::ZSet(zset) => zset::save(zset, dialect, out),
         ValueRef::List(list) if old => list::save_one_by_one(list, out),
-        ValueRef::List(list) => list::save(list, out),
-        ValueRef::Set(set) => set::save(set, out),
+        ValueRef::List(list) => list::save(list, dialect, out),
+        ValueRef::Set(set) => set::save(set, dialect, out),
         ValueRef::Hash(hash) => hash::save(hash, dialect, out),
         ValueRef::Stream(stream) => stream::save(stream, dialect, out),
         ValueRef::Marked(_) => return None,

@@ -4,8 +4,10 @@
 
 use crate::dataset::{EncodingLimits, Marked, Value};
 use crate::rdb::LoadError;
-use crate::rdb::primitive::{length, skip_string};
+use crate::rdb::primitive::{length, put_length, skip_string};
 use crate::rdb::source::Source;
+
+const TYPE: u8 = 7;
 
 const END: u64 = 0;
 const SIGNED: u64 = 1;
@@ -19,6 +21,14 @@ pub fn load(src: &mut Source<'_>, _: u8, _: &EncodingLimits) -> Result<Option<Va
     let id = length(src)?;
     skip_values(src)?;
     Ok(Some(Value::Marked(Box::new(Marked { module: module_name(id) }))))
+}
+
+/// Appends a value that stands for one that is not kept: empty, under its module's name. For our own files only: no
+/// module could read it. Answers the type byte.
+pub fn save(marked: &Marked, out: &mut Vec<u8>) -> u8 {
+    put_length(out, module_id(&marked.module));
+    put_length(out, END);
+    TYPE
 }
 
 /// Steps over module values up to the end mark (values of keys, module AUX).
@@ -35,9 +45,17 @@ pub fn skip_values(src: &mut Source<'_>) -> Result<(), LoadError> {
     }
 }
 
+const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The module id of a name, version 0; characters that no module name has become `A`.
+fn module_id(name: &str) -> u64 {
+    let digit = |c: u8| CHARACTERS.iter().position(|&known| known == c).unwrap_or(0) as u64;
+    let padded = name.bytes().chain(std::iter::repeat(b'A')).take(9);
+    padded.fold(0, |id, c| id << 6 | digit(c)) << 10
+}
+
 /// The nine characters in the upper 54 bits of a module id; the lower ten are its version.
 fn module_name(id: u64) -> String {
-    const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     (0..9).rev().map(|i| char::from(CHARACTERS[(id >> (10 + 6 * i) & 63) as usize])).collect()
 }
 
@@ -65,5 +83,15 @@ mod tests {
             id << 6 | u64::from(digit)
         });
         assert_eq!(module_name(id << 10 | 3), "vectorset");
+        assert_eq!(module_id("vectorset"), id << 10);
+    }
+
+    #[test]
+    fn a_mark_that_is_written_is_read_as_a_mark() {
+        let mark = Marked { module: "fixture-m".into() };
+        let mut body = Vec::new();
+        assert_eq!(save(&mark, &mut body), 7);
+        let value = load(&mut Source::from_slice(&body), 7, &EncodingLimits::default());
+        assert!(matches!(value, Ok(Some(Value::Marked(read))) if *read == mark));
     }
 }

@@ -3,9 +3,9 @@
 use crate::dataset::packed::intset::Intset;
 use crate::dataset::packed::listpack::{IntText, Listpack};
 use crate::dataset::set::{Set, View};
-use crate::dataset::{EncodingLimits, Value};
+use crate::dataset::{Dialect, EncodingLimits, Value};
 use crate::rdb::LoadError;
-use crate::rdb::primitive::{length, put_length, put_plain, put_string, string};
+use crate::rdb::primitive::{length, put_length, put_listpack, put_plain, put_string, string};
 use crate::rdb::source::Source;
 
 const PLAIN: u8 = 2;
@@ -33,18 +33,18 @@ fn one_by_one(src: &mut Source<'_>, limits: &EncodingLimits) -> Result<Set, Load
     Ok(set)
 }
 
-/// Appends the value in the form it is kept in; answers the type byte.
-pub fn save(set: &Set, out: &mut Vec<u8>) -> u8 {
+/// Appends the value in the form it is kept in, if servers of this dialect know it; answers the type byte.
+pub fn save(set: &Set, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
     match set.view() {
         View::Ints(ints) => {
             put_plain(out, ints.as_bytes());
             INTSET
         }
-        View::Packed(pack) => {
-            put_plain(out, pack.as_bytes());
+        View::Packed(pack) if dialect.has_set_listpacks() => {
+            put_listpack(out, pack, dialect);
             LISTPACK
         }
-        View::Table => save_one_by_one(set, out),
+        View::Packed(_) | View::Table => save_one_by_one(set, out),
     }
 }
 
@@ -59,7 +59,6 @@ pub fn save_one_by_one(set: &Set, out: &mut Vec<u8>) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Dialect;
 
     fn read(type_byte: u8, body: &[u8]) -> Result<Option<Box<Set>>, LoadError> {
         let value = load(&mut Source::from_slice(body), type_byte, &EncodingLimits::default())?;
@@ -79,9 +78,10 @@ mod tests {
                 let limits = EncodingLimits { dialect, ..EncodingLimits::default() };
                 let mut set = Set::new();
                 (0..members).for_each(|i| assert!(set.add(format!("{prefix}{i}").as_bytes(), &limits)));
-                for save in [save, save_one_by_one] {
+                for by_one in [false, true] {
                     let mut body = Vec::new();
-                    let type_byte = save(&set, &mut body);
+                    let type_byte =
+                        if by_one { save_one_by_one(&set, &mut body) } else { save(&set, dialect, &mut body) };
                     let Ok(Some(Value::Set(back))) = load(&mut Source::from_slice(&body), type_byte, &limits)
                     else {
                         panic!("type {type_byte} of {members} members is not read")

@@ -2,10 +2,10 @@
 
 use crate::dataset::packed::listpack::{IntText, Listpack};
 use crate::dataset::zset::{Pairs, ZSet, ZSetBuilder};
-use crate::dataset::{EncodingLimits, Value};
+use crate::dataset::{Dialect, EncodingLimits, Value};
 use crate::rdb::LoadError;
 use crate::rdb::legacy::ziplist;
-use crate::rdb::primitive::{capped, length, put_length, put_plain, put_string, string, text_double};
+use crate::rdb::primitive::{capped, length, put_length, put_listpack, put_string, string, text_double};
 use crate::rdb::source::Source;
 
 const TEXT_SCORES: u8 = 3;
@@ -61,10 +61,10 @@ fn pair(src: &mut Source<'_>, type_byte: u8, member: &mut Vec<u8>) -> Result<f64
 }
 
 /// Appends the body; answers the type byte.
-pub fn save(zset: &ZSet, out: &mut Vec<u8>) -> u8 {
+pub fn save(zset: &ZSet, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
     match zset.as_listpack() {
         Some(pack) => {
-            put_plain(out, pack.as_bytes());
+            put_listpack(out, pack, dialect);
             LISTPACK
         }
         None => save_one_by_one(zset, out),
@@ -125,9 +125,13 @@ mod tests {
         for members in [1, 100, 1_000] {
             let all = (0..members).map(|n| (n.to_string().into_bytes(), f64::from(n % 7) / 3.0)).collect();
             let zset = ZSet::of(all, &limits);
-            for save in [save, save_one_by_one] {
+            for by_one in [false, true] {
                 let mut body = Vec::new();
-                let type_byte = save(&zset, &mut body);
+                let type_byte = if by_one {
+                    save_one_by_one(&zset, &mut body)
+                } else {
+                    save(&zset, Dialect::default(), &mut body)
+                };
                 let back = read(&body, type_byte).unwrap().unwrap();
                 assert_eq!((pairs(&back), back.encoding(&limits)), (pairs(&zset), zset.encoding(&limits)));
             }

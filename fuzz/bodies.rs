@@ -10,7 +10,7 @@ use remora::clock::UnixMs;
 use remora::dataset::digest::{self, Digest, DigestStyle};
 use remora::dataset::packed::intset::Intset;
 use remora::dataset::packed::listpack::{IntText, Listpack};
-use remora::dataset::{Dataset, EncodingLimits, EntryRef, Keyspace, Trash};
+use remora::dataset::{Dataset, EncodingLimits, EntryRef, Keyspace};
 use remora::position::{DbIndex, Offset, Position, ReplId};
 use remora::rdb::legacy::{ziplist, zipmap};
 use remora::rdb::load::{LoadSettings, Loaded, Progress, load};
@@ -100,12 +100,12 @@ pub(crate) fn stream(data: &[u8]) {
 fn applied(data: &[u8], piece: usize) -> (Dataset, u64) {
     let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
     let mut dataset = Dataset::new(4, nowhere, EncodingLimits::default());
-    let (mut stream, mut trash) = (Stream::default(), Trash::default());
+    let (mut stream, mut aside) = (Stream::default(), apply::Aside::default());
     'all: for piece in data.chunks(piece) {
         stream.extend(piece);
         while let Ok(true) = stream.parse(64) {
             while let Some(unit) = stream.unit() {
-                if apply::unit(&mut dataset, &unit, NOW, &mut trash).is_err() {
+                if apply::unit(&mut dataset, &unit, NOW, &mut aside).is_err() {
                     break 'all;
                 }
                 stream.applied();

@@ -15,6 +15,7 @@
 // floor 0
 pub mod allocator;
 pub mod clock;
+pub mod glob;
 pub mod limits;
 pub mod number;
 pub mod position;
@@ -32,6 +33,7 @@ pub mod progress;
 pub mod resp;
 
 // floor 3
+pub mod hub;
 pub mod logging;
 pub mod rdb;
 

@@ -56,6 +56,8 @@ pub const DATABASES_MAX: usize = 16 * 1024;
 pub const SNAPSHOT_RESERVE_KEYS_MAX: u64 = 1 << 20;
 /// Default of `maxclients` (as redis).
 pub const MAXCLIENTS_DEFAULT: usize = 10_000;
+/// Most channels, patterns and shard channels that one client may be subscribed to (redis has no bound).
+pub const SUBSCRIPTIONS_PER_CLIENT_MAX: usize = 1 << 20;
 /// Most members that ZRANDMEMBER picks with repetition (redis has no bound and runs out of memory).
 pub const RANDOM_MEMBERS_MAX: usize = 1 << 24;
 /// Entries asked of one SCAN step without COUNT (as redis).

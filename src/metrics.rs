@@ -25,6 +25,17 @@ pub struct Numbers<'a> {
     pub master: (&'a str, u16, &'a str),
     /// `maxclients`.
     pub maxclients: usize,
+    /// Who listens to channels.
+    pub pubsub: Pubsub,
+}
+
+/// Subscriptions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pubsub {
+    /// Clients with a subscription.
+    pub clients: usize,
+    /// Channels, patterns and shard channels with a subscriber.
+    pub names: [usize; 3],
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -76,6 +87,8 @@ static METRICS: &[(&str, Kind, &str)] = &[
     ("remora_clients_accepted_total", Kind::Counter, "Clients accepted"),
     ("remora_clients_rejected_total", Kind::Counter, "Clients refused because of maxclients"),
     ("remora_clients_cut_total", Kind::Counter, "Clients cut because they did not read"),
+    ("remora_pubsub_clients", Kind::Gauge, "Clients that are subscribed to anything"),
+    ("remora_pubsub_names", Kind::Gauge, "Names with a subscriber by kind: channel, pattern, shard"),
     ("remora_client_input_bytes_total", Kind::Counter, "Bytes read from clients"),
     ("remora_client_output_bytes_total", Kind::Counter, "Bytes written to clients"),
     ("remora_commands_total", Kind::Counter, "Commands of clients that ran, by command"),
@@ -202,6 +215,10 @@ fn client_metrics(numbers: &Numbers<'_>, totals: &Totals) {
     total("remora_clients_accepted_total", clients.accepted());
     total("remora_clients_rejected_total", clients.rejected());
     total("remora_clients_cut_total", clients.evicted());
+    set("remora_pubsub_clients", numbers.pubsub.clients);
+    for (kind, names) in ["channel", "pattern", "shard"].into_iter().zip(numbers.pubsub.names) {
+        gauge!("remora_pubsub_names", "kind" => kind).set(names.as_float());
+    }
     total("remora_client_input_bytes_total", totals.net_in);
     total("remora_client_output_bytes_total", totals.net_out);
     total("remora_keyspace_hits_total", totals.hits);
@@ -324,6 +341,7 @@ mod tests {
             databases: &[(3, 10, 2)],
             master: ("host", 6379, "abc"),
             maxclients: 100,
+            pubsub: Pubsub::default(),
         })
     }
 

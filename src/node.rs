@@ -45,7 +45,7 @@ pub async fn run(
     let workers: Vec<WorkerHandle> =
         workers.map(|(n, reader)| start_worker(n, reader, Arc::clone(&server))).collect::<io::Result<_>>()?;
     let masters = server.master.subscribe();
-    let link = LinkThread::start(writer, config, Arc::clone(&status), masters)?;
+    let link = LinkThread::start(writer, config, &server, masters)?;
 
     for address in listeners.addresses() {
         tracing::info!(%address, workers = workers.len(), "ready to take clients");
@@ -97,10 +97,16 @@ impl LinkThread {
     fn start(
         writer: Writer,
         config: Arc<LiveConfig>,
-        status: Arc<Status>,
+        server: &Server,
         masters: watch::Receiver<Master>,
     ) -> io::Result<Self> {
-        let link = Link::new(writer, config, Report::new(status), Reaper::start()?);
+        let link = Link::new(
+            writer,
+            config,
+            Report::new(Arc::clone(&server.status)),
+            Arc::clone(&server.hub),
+            Reaper::start()?,
+        );
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let work = move || {

@@ -10,7 +10,7 @@ use crate::command::session::Server;
 use crate::command::table;
 use crate::dataset::gate::Reader;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_BYTES_MAX, ADMIN_HEAD_TIMEOUT};
-use crate::metrics::{self, Numbers};
+use crate::metrics::{self, Numbers, Pubsub};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -123,6 +123,7 @@ impl View {
         });
         let master = self.server.master.borrow().address.clone();
         let commands: Vec<&str> = self.commands.iter().map(String::as_str).collect();
+        let listened = self.server.hub.counts();
         let rendered = metrics::render(&Numbers {
             now: UnixMs::now(),
             status: &self.server.status,
@@ -130,6 +131,10 @@ impl View {
             databases: &databases,
             master: (&master.host(), master.port(), replid.as_str()),
             maxclients: self.server.config.get().maxclients,
+            pubsub: Pubsub {
+                clients: listened.subscribers,
+                names: [listened.channels, listened.patterns, listened.shard_channels],
+            },
         });
         let mut response = text(StatusCode::OK, rendered);
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -1,16 +1,16 @@
 //! Who is connected: what CLIENT LIST shows of each client, and the switch that CLIENT KILL turns.
 //!
-//! The connection's own thread writes a client's numbers with relaxed stores; any thread reads them. A
-//! connection that waits registers its waker with [`Client::poll_killed`] and closes when that is ready.
+//! The connection's own thread writes a client's numbers with relaxed stores; any thread reads them. What other
+//! threads have to say to it, the order to close included, goes through its [`Mailbox`].
 
 use crate::clock::UnixMs;
+use crate::hub::{Kind, Mailbox};
 use crate::position::DbIndex;
 use crate::resp::reply::Proto;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// What is known of a connection when it is accepted.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +49,7 @@ pub struct Client {
     net_out: AtomicU64,
     requests: AtomicU64,
     names: Mutex<Names>,
-    killed: AtomicBool,
-    waker: Mutex<Option<Waker>>,
+    mailbox: Arc<Mailbox>,
 }
 
 /// What a client says of itself.
@@ -83,6 +82,11 @@ impl Client {
         self.last_row.store(u32::try_from(row).unwrap_or(u32::MAX), Relaxed);
     }
 
+    /// So many bytes went to it that were no replies.
+    pub fn told(&self, bytes: u64) {
+        add(&self.net_out, bytes);
+    }
+
     /// When bytes last came from it.
     pub fn last_io(&self) -> UnixMs {
         UnixMs(self.last_io.load(Relaxed))
@@ -109,6 +113,7 @@ impl Client {
 
     pub(super) fn set_proto(&self, proto: Proto) {
         self.resp.store(if proto == Proto::Resp3 { 3 } else { 2 }, Relaxed);
+        self.mailbox.set_proto(proto);
     }
 
     /// What it says of itself.
@@ -132,8 +137,12 @@ impl Client {
 
     /// The letters of `flags=`.
     pub fn flags(&self) -> String {
-        let letters =
-            [(self.endpoint.unix, 'U'), (self.no_evict.load(Relaxed), 'e'), (self.no_touch.load(Relaxed), 'T')];
+        let letters = [
+            (self.mailbox.is_subscriber(), 'P'),
+            (self.endpoint.unix, 'U'),
+            (self.no_evict.load(Relaxed), 'e'),
+            (self.no_touch.load(Relaxed), 'T'),
+        ];
         let set: String = letters.iter().filter(|(on, _)| *on).map(|(_, letter)| *letter).collect();
         if set.is_empty() { "N".into() } else { set }
     }
@@ -143,32 +152,43 @@ impl Client {
         (self.net_in.load(Relaxed), self.net_out.load(Relaxed), self.requests.load(Relaxed))
     }
 
+    /// Its class, as filters and output limits know it.
+    pub fn kind(&self) -> ClientKind {
+        if self.mailbox.is_subscriber() { ClientKind::Pubsub } else { ClientKind::Normal }
+    }
+
+    /// Channels, patterns and shard channels that it is subscribed to.
+    pub fn subscriptions(&self) -> [usize; Kind::COUNT] {
+        [Kind::Channel, Kind::Pattern, Kind::Shard].map(|kind| self.mailbox.subscriptions(kind))
+    }
+
+    /// What other threads have to say to it.
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
     /// Asks the connection to close, and wakes it.
     pub fn kill(&self) {
-        self.killed.store(true, Ordering::Release);
-        if let Some(waker) = self.waker.lock().take() {
-            waker.wake();
-        }
+        self.mailbox.kill();
     }
 
     /// Was it asked to close?
     pub fn is_killed(&self) -> bool {
-        self.killed.load(Ordering::Acquire)
+        self.mailbox.is_killed()
     }
+}
 
-    /// Ready once the client is killed; until then the task is woken when that happens. Cheap to call in each
-    /// poll of the connection.
-    pub fn poll_killed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waker = self.waker.lock();
-        if self.is_killed() {
-            return Poll::Ready(());
-        }
-        match &mut *waker {
-            Some(known) => known.clone_from(cx.waker()),
-            None => *waker = Some(cx.waker().clone()),
-        }
-        Poll::Pending
-    }
+/// The classes that filters know. The master's connection is not in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    /// Asks and is answered.
+    Normal,
+    /// A sub-replica.
+    Replica,
+    /// Is subscribed to something.
+    Pubsub,
+    /// The master.
+    Master,
 }
 
 /// How many locks the clients are spread over.
@@ -184,8 +204,9 @@ pub struct Clients {
 impl Clients {
     /// Adds a client that was just accepted. It leaves when the answer is dropped.
     pub fn join(self: &Arc<Self>, endpoint: Endpoint, now: UnixMs) -> Member {
+        let id = self.next_id.fetch_add(1, Relaxed) + 1;
         let client = Arc::new(Client {
-            id: self.next_id.fetch_add(1, Relaxed) + 1,
+            id,
             created: now,
             endpoint,
             last_row: AtomicU32::new(u32::MAX),
@@ -198,8 +219,7 @@ impl Clients {
             net_out: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             names: Mutex::default(),
-            killed: AtomicBool::new(false),
-            waker: Mutex::default(),
+            mailbox: Arc::new(Mailbox::new(id)),
         });
         self.shard(client.id).lock().insert(client.id, Arc::clone(&client));
         Member { clients: Arc::clone(self), client }
@@ -247,17 +267,6 @@ impl Drop for Member {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Counter(AtomicUsize);
-
-    impl Wake for Counter {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
 
     #[test]
     fn clients_come_and_go() {
@@ -267,19 +276,5 @@ mod tests {
         assert_eq!(ids, (1..=40).collect::<Vec<_>>());
         drop(members);
         assert!(clients.all().is_empty() && clients.get(3).is_none());
-    }
-
-    #[test]
-    fn a_killed_client_is_woken_once_and_stays_killed() {
-        let clients = Arc::new(Clients::default());
-        let member = clients.join(Endpoint::default(), UnixMs(1));
-        let counter = Arc::new(Counter::default());
-        let waker = Waker::from(Arc::clone(&counter));
-        let mut cx = Context::from_waker(&waker);
-        assert!(member.poll_killed(&mut cx).is_pending() && member.poll_killed(&mut cx).is_pending());
-        member.kill();
-        member.kill();
-        assert_eq!(counter.0.load(Relaxed), 1);
-        assert!(member.poll_killed(&mut cx).is_ready() && member.is_killed());
     }
 }

@@ -10,6 +10,7 @@ use crate::dataset::zset::ZSet;
 use crate::dataset::{
     Dataset, Dialect, EncodingLimits, EntryRef, Keyspace, StrForm, Trash, Value, ValueMut, ValueRef,
 };
+use crate::hub::Effects;
 use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::DoubleStyle;
@@ -113,6 +114,8 @@ pub struct ApplyCx<'a> {
     pub now: UnixMs,
     /// Takes what is dropped.
     pub trash: &'a mut Trash,
+    /// Takes what others are to hear of it.
+    pub effects: &'a mut Effects,
 }
 
 impl ApplyCx<'_> {

@@ -12,7 +12,8 @@ pub mod clients;
 pub mod context;
 pub mod expiry;
 pub mod facts;
-pub mod glob;
+pub use crate::glob;
+
 mod help;
 pub mod row;
 pub mod scan;

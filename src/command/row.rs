@@ -72,6 +72,8 @@ pub struct Row {
     pub stale: bool,
     /// May run before AUTH.
     pub no_auth: bool,
+    /// May run while a RESP2 client is subscribed to something.
+    pub while_subscribed: bool,
     /// May take long on big values: shown by SLOWLOG, and a candidate for slices.
     pub unbounded: bool,
     /// Its arguments may hold a password: SLOWLOG does not show them.
@@ -122,10 +124,17 @@ impl Row {
             loading: false,
             stale: false,
             no_auth: false,
+            while_subscribed: false,
             unbounded: false,
             redacted: false,
             samples: &[],
         }
+    }
+
+    /// Its keys, for a row that is no read (shard channels are routed like keys).
+    pub const fn keys(mut self, keys: Keys) -> Self {
+        self.keys = keys;
+        self
     }
 
     /// A container that also runs without a subcommand.
@@ -162,6 +171,12 @@ impl Row {
     /// Runs also before AUTH.
     pub const fn before_auth(mut self) -> Self {
         self.no_auth = true;
+        self
+    }
+
+    /// Runs also while a RESP2 client is subscribed to something.
+    pub const fn while_subscribed(mut self) -> Self {
+        self.while_subscribed = true;
         self
     }
 

@@ -9,6 +9,7 @@ use super::table;
 use crate::clock::UnixMs;
 use crate::config::{Config, LiveConfig, Master};
 use crate::dataset::{Dataset, EncodingLimits, Trash};
+use crate::hub::Effects;
 use crate::position::{DbIndex, Offset, Position, ReplId};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::{Proto, Reply};
@@ -55,7 +56,8 @@ impl Bench {
         let (row, skip) = row_of(words)?;
         let apply = row.apply().ok_or_else(|| Refusal::text(format!("ERR {} is not applied", row.name)))?;
         let mut trash = Trash::default();
-        let mut cx = ApplyCx { data: &mut self.data, db: self.db, now: self.now, trash: &mut trash };
+        let (db, now, effects) = (self.db, self.now, &mut Effects::default());
+        let mut cx = ApplyCx { data: &mut self.data, db, now, trash: &mut trash, effects };
         apply(&mut cx, &mut Args::new(&frame, &spans, skip))
     }
 

@@ -9,6 +9,7 @@ use crate::command::args::Args;
 use crate::command::context::ApplyCx;
 use crate::command::table::{self, Indexed};
 use crate::dataset::{Dataset, Trash};
+use crate::hub::Effects;
 use crate::limits::DATABASES_MAX;
 use crate::position::{DbIndex, Offset};
 use crate::resp::refusal::Refusal;
@@ -37,11 +38,20 @@ pub struct Asked {
     pub ack: Option<Offset>,
 }
 
+/// What applying leaves behind besides the data.
+#[derive(Debug, Default)]
+pub struct Aside {
+    /// What was dropped.
+    pub trash: Trash,
+    /// What others are to hear.
+    pub effects: Effects,
+}
+
 /// Applies one unit and moves the position behind it. On an error the position stays where it was.
-pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, trash: &mut Trash) -> Result<Asked, Unapplied> {
+pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, aside: &mut Aside) -> Result<Asked, Unapplied> {
     let mut asked = Asked { ack: None };
     for mut args in unit.commands() {
-        let applied = command(data, &mut args, now, trash);
+        let applied = command(data, &mut args, now, aside);
         match applied {
             Ok(false) => {}
             Ok(true) => asked.ack = Some(data.position.offset),
@@ -53,7 +63,7 @@ pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, trash: &mut Trash)
 }
 
 /// Applies one command; `true` if it is a GETACK.
-fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, trash: &mut Trash) -> Result<bool, Refusal> {
+fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Aside) -> Result<bool, Refusal> {
     let name = args.word(0).unwrap_or_default();
     if let Some((Indexed { row, .. }, words)) = table::find(name, args.word(1))
         && let Some(apply) = row.apply()
@@ -63,7 +73,8 @@ fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, trash: &mut Tra
         }
         args.skip_to(words);
         let db = data.position.selected;
-        return apply(&mut ApplyCx { data, db, now, trash }, args).map(|()| false);
+        let Aside { trash, effects } = aside;
+        return apply(&mut ApplyCx { data, db, now, trash, effects }, args).map(|()| false);
     }
     match &name.to_ascii_lowercase()[..] {
         b"select" => select(data, args).map(|()| false),

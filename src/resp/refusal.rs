@@ -64,6 +64,14 @@ impl Refusal {
         Self::text(format!("ERR wrong number of arguments for '{name}' command"))
     }
 
+    /// A RESP2 client is subscribed and sends a command that is not about that.
+    pub fn while_subscribed(name: &str) -> Self {
+        Self::text(format!(
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+             this context"
+        ))
+    }
+
     /// The key holds something that remora cannot keep (a module's value, a vector set).
     pub fn marked(reason: &str) -> Self {
         Self::text(format!("ERR this key is not kept by remora: {reason}"))

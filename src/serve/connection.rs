@@ -3,6 +3,8 @@
 //! A step is one poll of the socket: read into the worker's buffer, parse all, execute under one entry of the gate, one
 //! write. Only what is left over is the connection's own: requests not executed yet, and replies that the socket did
 //! not take. While replies wait nothing is read, so a client that does not read its replies costs one batch of them.
+//! What other threads have to say to the client is taken from its mailbox between two steps, so that it never tears a
+//! reply and comes behind the replies of the batch that has caused it.
 
 use super::batch::Parsed;
 use super::dispatch::{Execution, Stop};
@@ -13,6 +15,7 @@ use crate::command::context::{ReadCx, take_lookups};
 use crate::command::row::Run;
 use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
+use crate::hub::Mailbox;
 use crate::limits::READ_BATCH_REQUESTS_MAX;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -21,7 +24,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::ReadBuf;
 
@@ -30,11 +33,14 @@ pub(super) struct Connection {
     worker: Rc<Worker>,
     socket: Socket,
     session: Session,
+    mailbox: Arc<Mailbox>,
     parser: Parser,
     /// Requests, or the beginning of one, that came and are not executed.
     input: Vec<u8>,
     /// Replies that the socket has not taken yet.
     output: Vec<u8>,
+    /// Part of `output` came from the mailbox.
+    mail_in_output: bool,
 }
 
 /// What is to be done next.
@@ -60,16 +66,22 @@ impl Connection {
         let endpoint = socket.endpoint(&path, worker.number);
         let client = worker.server.clients.join(endpoint, UnixMs::now());
         let session = Session::new(client, config.requirepass.is_none());
+        let mailbox = Arc::clone(session.client().mailbox());
         let (parser, input, output) = (Parser::default(), Vec::new(), Vec::new());
-        Self { worker, socket, session, parser, input, output }
+        Self { worker, socket, session, mailbox, parser, input, output, mail_in_output: false }
     }
 
     /// Serves the client until one side ends it.
     pub(super) async fn run(mut self) {
-        let client = Arc::clone(self.session.client());
+        let mailbox = Arc::clone(&self.mailbox);
+        poll_fn(|cx| {
+            mailbox.register(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
         tokio::select! {
             biased;
-            () = poll_fn(|cx| client.poll_killed(cx)) => {}
+            () = poll_fn(|_| if mailbox.is_killed() { Poll::Ready(()) } else { Poll::Pending }) => {}
             () = self.serve() => {}
         }
         self.worker.server.status.clients.leave();
@@ -98,16 +110,32 @@ impl Connection {
         }
     }
 
-    /// One step: read once, execute everything complete, write once.
+    /// One step: take the mail, read once, execute everything complete, write once.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
         let worker = Rc::clone(&self.worker);
         let mut shared = worker.shared.borrow_mut();
+        let mail = self.mailbox.has_mail();
+        if mail {
+            self.collect_mail(&mut shared);
+        }
         let mut scratch = std::mem::take(&mut shared.scratch);
         let mut buf = ReadBuf::new(&mut scratch);
         let read = self.socket.poll_read(cx, &mut buf).map_ok(|()| buf.filled().len());
         let step = read.map_ok(|read| self.received(&mut shared, &mut scratch[..read]));
         shared.scratch = scratch;
-        Poll::Ready(ready!(step))
+        match step {
+            Poll::Pending if mail => Poll::Ready(Ok(Step::Read)),
+            step => step,
+        }
+    }
+
+    /// Mail goes in front of whatever is executed next.
+    #[cold]
+    fn collect_mail(&mut self, shared: &mut Shared) {
+        let bytes = self.mailbox.take(&mut self.output);
+        self.mail_in_output = true;
+        self.session.client().told(bytes as u64);
+        shared.stats.net(0, bytes as u64);
     }
 
     /// These bytes came.
@@ -169,7 +197,7 @@ impl Connection {
                 Stop::Walk(_) => return (next, Step::Walk),
                 Stop::After(After::Close, _) => return (next, Step::Close),
                 Stop::After(After::Sleep(time), _) => return (next, Step::Sleep(time)),
-                Stop::After(After::Continue, _) => return (next, Step::Again),
+                Stop::After(After::Continue | After::Deliver, _) => return (next, Step::Again),
             }
             at = end;
             match parsed {
@@ -246,6 +274,9 @@ impl Connection {
             }
         }
         self.output = Vec::new();
+        if std::mem::take(&mut self.mail_in_output) {
+            self.mailbox.sent();
+        }
         Ok(())
     }
 

@@ -69,8 +69,10 @@ impl Execution<'_> {
             };
             let after = *result.as_ref().unwrap_or(&After::Continue);
             began = self.account(frame, result.err(), mark, reply, began, &args, session);
-            if after != After::Continue {
-                return Stop::After(after, at + 1);
+            match after {
+                After::Continue => {}
+                After::Deliver => session.deliver_mail(reply),
+                after => return Stop::After(after, at + 1),
             }
             if reply.len() >= REPLY_BYTES_SOFT_MAX {
                 return Stop::Flush(at + 1);
@@ -137,6 +139,9 @@ impl Execution<'_> {
         }
         if row.is_write() {
             return Err(Refusal::READ_ONLY);
+        }
+        if session.is_listening() && !row.while_subscribed {
+            return Err(Refusal::while_subscribed(&row.name.replace(' ', "|")));
         }
         if self.gates.stale_refused && !row.stale {
             return Err(Refusal::MASTER_DOWN);

@@ -5,6 +5,7 @@ use super::connection::Connection;
 use super::dispatch::Gates;
 use super::socket::Accepted;
 use crate::clock::UnixMs;
+use crate::command::clients::ClientKind;
 use crate::command::session::Server;
 use crate::command::table;
 use crate::config::Watch;
@@ -103,7 +104,10 @@ impl Worker {
         }
         let limit_ms = i64::try_from(limit_s.saturating_mul(1000)).unwrap_or(i64::MAX);
         for client in self.server.clients.all() {
-            if client.endpoint.worker == self.number && now.0 - client.last_io().0 > limit_ms {
+            if client.endpoint.worker == self.number
+                && client.kind() == ClientKind::Normal
+                && now.0 - client.last_io().0 > limit_ms
+            {
                 client.kill();
             }
         }

@@ -3,10 +3,10 @@
 use super::wire::Wire;
 use super::{Link, LinkError};
 use crate::clock::{self, UnixMs};
-use crate::dataset::{Dataset, Trash};
+use crate::dataset::Dataset;
 use crate::limits::{APPLY_BATCH_COMMANDS_MAX, APPLY_BATCH_US_MAX};
 use crate::position::{Offset, Position};
-use crate::repl::apply::{self, Unapplied};
+use crate::repl::apply::{self, Aside, Unapplied};
 use crate::repl::stream::Stream;
 use smallvec::SmallVec;
 use std::convert::Infallible;
@@ -85,15 +85,16 @@ impl Link {
 
     /// Applies units under one entry of the gate, until the batch is big or long enough.
     fn apply_batch(&mut self) -> Result<Batch, Unapplied> {
-        let mut trash = Trash::default();
-        let stream = &mut self.stream;
+        let mut aside = Aside::default();
+        self.hub.begin(&mut aside.effects);
+        let (stream, now) = (&mut self.stream, UnixMs::now());
         let result = self.writer.apply(|data| {
-            let (began, now) = (clock::instant(), UnixMs::now());
+            let began = clock::instant();
             prefetch(data, stream);
             let (mut commands, mut units, mut ack) = (0, 0, None);
             while let Some(unit) = stream.unit() {
                 let before = data.position.offset;
-                ack = apply::unit(data, &unit, now, &mut trash)?.ack.or(ack);
+                ack = apply::unit(data, &unit, now, &mut aside)?.ack.or(ack);
                 let bytes = unit.bytes;
                 assert_eq!(data.position.offset, before.advanced(bytes), "the offset moves with the bytes");
                 commands += stream.applied();
@@ -105,7 +106,8 @@ impl Link {
             }
             Ok(Batch { position: data.position, ack, commands, marked: data.marked_keys() })
         });
-        self.reaper.trash(trash);
+        self.reaper.trash(aside.trash);
+        self.hub.deliver(&mut aside.effects, now);
         result
     }
 

@@ -14,6 +14,7 @@ mod wire;
 use crate::clock;
 use crate::config::{LiveConfig, Master};
 use crate::dataset::gate::Writer;
+use crate::hub::Hub;
 use crate::rdb::LoadError;
 use crate::repl::apply::Unapplied;
 use crate::repl::psync::{PsyncReply, Turned};
@@ -93,6 +94,7 @@ pub struct Link {
     writer: Writer,
     config: Arc<LiveConfig>,
     report: Report,
+    hub: Arc<Hub>,
     reaper: Reaper,
     /// Received and not yet applied; emptied at each new attempt.
     stream: Stream,
@@ -107,11 +109,12 @@ pub struct Link {
 
 impl Link {
     /// A link that has not tried anything yet.
-    pub fn new(writer: Writer, config: Arc<LiveConfig>, report: Report, reaper: Reaper) -> Self {
+    pub fn new(writer: Writer, config: Arc<LiveConfig>, report: Report, hub: Arc<Hub>, reaper: Reaper) -> Self {
         Self {
             writer,
             config,
             report,
+            hub,
             reaper,
             stream: Stream::default(),
             loaded: false,

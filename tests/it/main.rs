@@ -21,6 +21,7 @@ mod limits;
 mod link;
 mod payloads;
 mod probes;
+mod pubsub;
 mod read_only;
 mod replies;
 mod restart;

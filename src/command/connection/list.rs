@@ -2,7 +2,7 @@
 
 use crate::clock::UnixMs;
 use crate::command::args::Args;
-use crate::command::clients::Client;
+use crate::command::clients::{Client, ClientKind};
 use crate::command::context::SessionCx;
 use crate::command::session::After;
 use crate::command::table;
@@ -21,7 +21,7 @@ pub(super) fn info(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) ->
 pub(super) fn list(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let (mut kind, mut ids) = (None, None);
     if args.remaining() == 2 && args.take("type") {
-        kind = Some(ClientKind::parse(args.require()?)?);
+        kind = Some(parse_kind(args.require()?)?);
     } else if args.remaining() >= 2 && args.take("id") {
         let id = |word| number::parse_integer(word).and_then(|id| u64::try_from(id).ok());
         let all: Option<Vec<u64>> = args.by_ref().map(id).collect();
@@ -33,7 +33,7 @@ pub(super) fn list(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply)
         None => cx.server.clients.all(),
     };
     let mut text = Vec::new();
-    for client in clients.iter().filter(|_| kind.is_none_or(|kind| kind == ClientKind::Normal)) {
+    for client in clients.iter().filter(|client| kind.is_none_or(|kind| kind == client.kind())) {
         let own = (client.id == cx.session.id()).then_some("client|list");
         describe(client, own, cx.now, &mut text);
     }
@@ -50,11 +50,12 @@ fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &m
     let names = client.names();
     let (net_in, net_out, requests) = client.traffic();
     let place = &client.endpoint;
+    let [sub, psub, ssub] = client.subscriptions();
     let head = format!("id={} addr={} laddr={} fd={} name=", client.id, place.addr, place.laddr, place.fd);
     out.extend_from_slice(head.as_bytes());
     out.extend_from_slice(&names.name);
     let middle = format!(
-        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 \
+        " age={} idle={} flags={} db={} sub={sub} psub={psub} ssub={ssub} multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 \
          rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 resp={} lib-name=",
         seconds(client.created),
         seconds(client.last_io()),
@@ -72,27 +73,15 @@ fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &m
     out.extend_from_slice(tail.as_bytes());
 }
 
-/// The classes that filters know. All connections are normal ones: the master's is not in the list, and there are no
-/// sub-replicas and subscribers yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ClientKind {
-    Normal,
-    Replica,
-    Pubsub,
-    Master,
-}
-
-impl ClientKind {
-    fn parse(word: &[u8]) -> Result<Self, Refusal> {
-        match word.to_ascii_lowercase().as_slice() {
-            b"normal" => Ok(Self::Normal),
-            b"slave" | b"replica" => Ok(Self::Replica),
-            b"pubsub" => Ok(Self::Pubsub),
-            b"master" | b"primary" => Ok(Self::Master),
-            _ => {
-                let word = String::from_utf8_lossy(word);
-                Err(Refusal::text(format!("ERR Unknown client type '{word}'")))
-            }
+fn parse_kind(word: &[u8]) -> Result<ClientKind, Refusal> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"normal" => Ok(ClientKind::Normal),
+        b"slave" | b"replica" => Ok(ClientKind::Replica),
+        b"pubsub" => Ok(ClientKind::Pubsub),
+        b"master" | b"primary" => Ok(ClientKind::Master),
+        _ => {
+            let word = String::from_utf8_lossy(word);
+            Err(Refusal::text(format!("ERR Unknown client type '{word}'")))
         }
     }
 }
@@ -115,7 +104,7 @@ impl<'a> Filter<'a> {
             let value = args.require()?;
             match option.to_ascii_lowercase().as_slice() {
                 b"id" => filter.id = Some(client_id(value)?),
-                b"type" => filter.kind = Some(ClientKind::parse(value)?),
+                b"type" => filter.kind = Some(parse_kind(value)?),
                 b"addr" => filter.addr = Some(value),
                 b"laddr" => filter.laddr = Some(value),
                 b"user" if value == b"default" => {}
@@ -136,7 +125,7 @@ impl<'a> Filter<'a> {
         self.id.is_none_or(|id| id == client.id)
             && self.addr.is_none_or(|addr| addr == client.endpoint.addr.as_bytes())
             && self.laddr.is_none_or(|laddr| laddr == client.endpoint.laddr.as_bytes())
-            && self.kind.is_none_or(|kind| kind == ClientKind::Normal)
+            && self.kind.is_none_or(|kind| kind == client.kind())
             && self.maxage_s.is_none_or(|age| (now.0 - client.created.0) / 1000 >= age)
     }
 }

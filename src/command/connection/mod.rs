@@ -13,13 +13,13 @@ use crate::resp::reply::{Proto, Reply};
 
 /// The rows of this family.
 pub static ROWS: &[Row] = &[
-    session("ping", -1, ping),
+    session("ping", -1, ping).while_subscribed(),
     session("echo", 2, echo).always(),
     session("hello", -1, hello).always().before_auth().redacted(),
     session("auth", -2, auth).always().before_auth().redacted(),
     session("select", 2, select).always(),
-    session("quit", -1, quit).always().before_auth(),
-    session("reset", 1, reset).always().before_auth(),
+    session("quit", -1, quit).always().before_auth().while_subscribed(),
+    session("reset", 1, reset).always().before_auth().while_subscribed(),
     session("readonly", 1, ok).always(),
     session("readwrite", 1, ok).always(),
     container("client", -2).always(),
@@ -35,11 +35,17 @@ pub static ROWS: &[Row] = &[
     session("client help", 2, client::help).always(),
 ];
 
-fn ping(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+/// While subscribed in RESP2 the reply has the form of a message.
+fn ping(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     if args.remaining() > 1 {
         return Err(Refusal::wrong_arity("ping"));
     }
     match args.optional() {
+        message if cx.session.is_listening() => {
+            out.array(2);
+            out.bulk("pong");
+            out.bulk(message.unwrap_or_default());
+        }
         Some(message) => out.bulk(message),
         None => out.simple("PONG"),
     }
@@ -89,6 +95,8 @@ fn hello(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result
     if let Some(name) = name {
         cx.session.client().change_names(|names| names.name = name.to_vec());
     }
+    // What was said before is written in the old version.
+    cx.session.deliver_mail(out);
     cx.session.speak(proto);
     out.proto = proto;
     greet(cx, out);
@@ -159,6 +167,8 @@ fn quit(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(),
 /// Back to a fresh connection; what CLIENT SETINFO said stays (as redis 7.2).
 fn reset(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let session = &mut *cx.session;
+    session.unsubscribe_all();
+    session.deliver_mail(out);
     session.select(DbIndex(0));
     session.speak(Proto::Resp2);
     session.set_authenticated(cx.server.config.get().requirepass.is_none());

@@ -10,8 +10,10 @@ pub(super) fn clients(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("maxclients", cx.server.config.get().maxclients);
     text.fixed("client_recent_max_input_buffer:0 client_recent_max_output_buffer:0");
     text.field("blocked_clients", counts.blocked());
+    text.field("tracking_clients", 0);
+    text.field("pubsub_clients", cx.server.hub.counts().subscribers);
     text.fixed(
-        "tracking_clients:0 pubsub_clients:0 watching_clients:0 clients_in_timeout_table:0 total_watched_keys:0 \
+        "watching_clients:0 clients_in_timeout_table:0 total_watched_keys:0 \
          total_blocking_keys:0 total_blocking_keys_on_nokey:0",
     );
 }

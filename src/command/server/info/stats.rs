@@ -27,8 +27,12 @@ pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
     text.fixed("evicted_scripts:0 total_eviction_exceeded_time:0 current_eviction_exceeded_time:0");
     text.field("keyspace_hits", totals.hits);
     text.field("keyspace_misses", totals.misses);
+    let listened = cx.server.hub.counts();
+    text.field("pubsub_channels", listened.channels);
+    text.field("pubsub_patterns", listened.patterns);
+    text.field("pubsubshard_channels", listened.shard_channels);
     text.fixed(
-        "pubsub_channels:0 pubsub_patterns:0 pubsubshard_channels:0 latest_fork_usec:0 total_forks:0 \
+        "latest_fork_usec:0 total_forks:0 \
          migrate_cached_sockets:0 slave_expires_tracked_keys:0 active_defrag_hits:0 active_defrag_misses:0 \
          active_defrag_key_hits:0 active_defrag_key_misses:0 total_active_defrag_time:0 \
          current_active_defrag_time:0 tracking_total_keys:0 tracking_total_items:0 tracking_total_prefixes:0 \

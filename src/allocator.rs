@@ -13,6 +13,16 @@ use tikv_jemallocator::Jemalloc;
 /// Install with `#[global_allocator]`.
 pub struct Allocator;
 
+/// Huge pages for the data and for the allocator's own books, where the system leaves the choice to the program
+/// (`transparent_hugepage` is `madvise`). Servers that fork warn of them, since a write then copies 2 MiB; remora
+/// does not fork. Measured at 5M keys: loading in 0.70 s instead of 0.97, a GET at pipeline depth 16 in 0.51 µs
+/// instead of 0.59, the same resident memory. Two arenas, since each takes a huge page or two from its first byte on and
+/// one thread, the link's, makes nearly all blocks: an idle remora is of 11 MB so, of 17 MB with the default number.
+// SAFETY: jemalloc reads a pointer to a text that ends with a zero byte from this symbol, once, at its start. The
+// slice's first word is that pointer, and the text is static.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static MALLOC_CONF: &[u8] = b"thp:always,metadata_thp:auto,narenas:2\0";
+
 // SAFETY: every call is passed on with a layout of the same alignment and a size rounded up the same way at
 // allocation, reallocation and release, so jemalloc sees consistent layouts; rounding only ever gives more room.
 unsafe impl GlobalAlloc for Allocator {
@@ -65,6 +75,13 @@ pub fn memory() -> Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_settings_arrive() {
+        // SAFETY: this option is a text that lives as long as the process.
+        let thp = unsafe { tikv_jemalloc_ctl::raw::read_str(b"opt.thp\0") };
+        assert_eq!(thp.expect("jemalloc knows it"), b"always\0");
+    }
 
     #[test]
     fn small_blocks_come_as_aligned_as_asked() {

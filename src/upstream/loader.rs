@@ -26,8 +26,13 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    /// Starts the loader's thread.
-    pub(super) fn start(databases: usize, limits: EncodingLimits, progress: Arc<Progress>) -> io::Result<Self> {
+    /// Starts the loader's thread. `total`: the snapshot's length, where the master states it.
+    pub(super) fn start(
+        databases: usize,
+        limits: EncodingLimits,
+        total: Option<u64>,
+        progress: Arc<Progress>,
+    ) -> io::Result<Self> {
         let (feed, mut pieces) = mpsc::channel(WAITING_PIECES_MAX);
         let (done, result) = oneshot::channel();
         let work = move || {
@@ -36,6 +41,9 @@ impl Loader {
                 Some(Feed::End) => Ok(None),
                 None => Err(Aborted),
             });
+            if let Some(total) = total {
+                source = source.expecting(total);
+            }
             let loaded = load(&mut source, &LoadSettings { databases, limits }, &progress);
             // Nobody waits any more when the link went away meanwhile; the dataset is then freed here.
             drop(done.send(loaded));

@@ -35,8 +35,9 @@ impl Link {
         let mut envelope = first_line(wire).await?;
         self.report.snapshot_begins(envelope.total());
         let config = self.config.get();
-        let mut loader = Loader::start(config.databases, config.encodings.into(), Arc::clone(&progress))
-            .map_err(LinkError::Io)?;
+        let (databases, limits) = (config.databases, config.encodings.into());
+        let mut loader =
+            Loader::start(databases, limits, envelope.total(), Arc::clone(&progress)).map_err(LinkError::Io)?;
         self.receive(wire, &mut envelope, &mut loader, &progress).await?;
         let loaded = self.wait_for_loader(wire, &mut loader, offset, &progress).await?;
         self.report.loading(&progress);

@@ -26,6 +26,15 @@ pub const STRING_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Most memory that one LCS may take for its table, bytes (redis asks malloc for 32 times as much).
 pub const LCS_TABLE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Most requests that a client may queue between MULTI and EXEC ...
+pub const MULTI_REQUESTS_MAX: usize = 1 << 20;
+/// ... and bytes that they may take (real servers count them towards the 1 GiB of `client-query-buffer-limit`).
+pub const MULTI_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most keys that a client may WATCH at a time ...
+pub const WATCHED_KEYS_MAX: usize = 1 << 16;
+/// ... and bytes of their names.
+pub const WATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// A write batch ends at this many commands ...
 pub const APPLY_BATCH_COMMANDS_MAX: usize = 64;
 /// ... or at this many microseconds, whichever is first (but never inside the master's transaction).
@@ -67,5 +76,7 @@ pub const SCAN_COUNT_DEFAULT: usize = 10;
 pub const RANDOM_REPEATS_MAX: u64 = 1 << 22;
 
 const _: () = assert!(UNAUTHENTICATED_BULK_BYTES_MAX < BULK_BYTES_MAX);
+// Words of queued requests are addressed with 32 bits.
+const _: () = assert!(MULTI_BYTES_MAX < u32::MAX as usize);
 const _: () = assert!(UNAUTHENTICATED_ARGUMENTS_MAX < REQUEST_ARGUMENTS_MAX);
 const _: () = assert!(APPLY_BATCH_COMMANDS_MAX > 0 && READ_BATCH_REQUESTS_MAX > 0);

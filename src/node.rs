@@ -39,13 +39,13 @@ pub async fn run(
     let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
     let empty = Dataset::new(settings.databases, nowhere, settings.encodings.into());
     let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 1);
-    let server = Arc::new(Server::new(Arc::clone(&config), Arc::clone(&status), master));
+    let server = Arc::new(Server::new(config, Arc::clone(&status), master));
     let admin = readers.pop().map(|reader| bind_admin(&settings, &server, reader)).transpose()?.flatten();
     let workers = readers.into_iter().enumerate();
     let workers: Vec<WorkerHandle> =
         workers.map(|(n, reader)| start_worker(n, reader, Arc::clone(&server))).collect::<io::Result<_>>()?;
     let masters = server.master.subscribe();
-    let link = LinkThread::start(writer, config, &server, masters)?;
+    let link = LinkThread::start(writer, &server, masters)?;
 
     for address in listeners.addresses() {
         tracing::info!(%address, workers = workers.len(), "ready to take clients");
@@ -94,19 +94,10 @@ struct LinkThread {
 }
 
 impl LinkThread {
-    fn start(
-        writer: Writer,
-        config: Arc<LiveConfig>,
-        server: &Server,
-        masters: watch::Receiver<Master>,
-    ) -> io::Result<Self> {
-        let link = Link::new(
-            writer,
-            config,
-            Report::new(Arc::clone(&server.status)),
-            Arc::clone(&server.hub),
-            Reaper::start()?,
-        );
+    fn start(writer: Writer, server: &Server, masters: watch::Receiver<Master>) -> io::Result<Self> {
+        let report = Report::new(Arc::clone(&server.status));
+        let (config, hub) = (Arc::clone(&server.config), Arc::clone(&server.hub));
+        let link = Link::new(writer, config, report, hub, Reaper::start()?, Arc::clone(&server.watched));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let work = move || {

@@ -3,6 +3,7 @@
 //! The connection's own thread writes a client's numbers with relaxed stores; any thread reads them. What other
 //! threads have to say to it, the order to close included, goes through its [`Mailbox`].
 
+use super::transaction::Queue;
 use crate::clock::UnixMs;
 use crate::hub::{Kind, Mailbox};
 use crate::position::DbIndex;
@@ -45,6 +46,12 @@ pub struct Client {
     resp: AtomicU8,
     no_evict: AtomicBool,
     no_touch: AtomicBool,
+    /// Requests queued since MULTI; -1 outside.
+    multi: AtomicI64,
+    multi_bytes: AtomicU64,
+    watching: AtomicU64,
+    /// A watched key was touched: EXEC will answer null.
+    touched: AtomicBool,
     net_in: AtomicU64,
     net_out: AtomicU64,
     requests: AtomicU64,
@@ -135,10 +142,49 @@ impl Client {
         }
     }
 
+    /// What is queued since MULTI.
+    pub(super) fn set_multi(&self, queue: Option<&Queue>) {
+        self.multi.store(queue.map_or(-1, |queue| queue.len() as i64), Relaxed);
+        self.multi_bytes.store(queue.map_or(0, |queue| queue.cost() as u64), Relaxed);
+    }
+
+    /// Requests queued since MULTI (`None` outside) and their bytes.
+    pub fn multi(&self) -> (Option<u64>, u64) {
+        (u64::try_from(self.multi.load(Relaxed)).ok(), self.multi_bytes.load(Relaxed))
+    }
+
+    pub(super) fn set_watching(&self, keys: usize) {
+        self.watching.store(keys as u64, Relaxed);
+    }
+
+    /// Keys that it watches; none once one was touched (as redis).
+    pub fn watching(&self) -> u64 {
+        self.watching.load(Relaxed)
+    }
+
+    /// A watched key was touched. Said inside the gate, as it is asked.
+    pub(super) fn set_touched(&self) {
+        self.touched.store(true, Relaxed);
+        self.set_watching(0);
+    }
+
+    /// Was a watched key touched?
+    pub fn is_touched(&self) -> bool {
+        self.touched.load(Relaxed)
+    }
+
+    /// It watches nothing any more.
+    pub(super) fn unwatched(&self) {
+        self.touched.store(false, Relaxed);
+        self.set_watching(0);
+    }
+
     /// The letters of `flags=`.
     pub fn flags(&self) -> String {
         let letters = [
             (self.mailbox.is_subscriber(), 'P'),
+            (self.multi().0.is_some(), 'x'),
+            (self.is_touched(), 'd'),
             (self.endpoint.unix, 'U'),
             (self.no_evict.load(Relaxed), 'e'),
             (self.no_touch.load(Relaxed), 'T'),
@@ -215,6 +261,10 @@ impl Clients {
             resp: AtomicU8::new(2),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            multi: AtomicI64::new(-1),
+            multi_bytes: AtomicU64::new(0),
+            watching: AtomicU64::new(0),
+            touched: AtomicBool::new(false),
             net_in: AtomicU64::new(0),
             net_out: AtomicU64::new(0),
             requests: AtomicU64::new(0),

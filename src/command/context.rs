@@ -44,6 +44,8 @@ pub struct ReadCx<'a> {
     pub db: DbIndex,
     /// The time of the batch; what expired before it is not there.
     pub now: UnixMs,
+    /// The client may be made to wait: not inside EXEC.
+    pub may_wait: bool,
 }
 
 impl<'a> ReadCx<'a> {

@@ -28,6 +28,8 @@ pub enum Run {
     WriteRefused,
     /// Session or server.
     Session(SessionFn),
+    /// EXEC: the dispatcher runs what the session has queued.
+    Exec,
     /// Has subcommands (`"object"`): a row of this kind answers only arity and unknown subcommand.
     Container,
 }
@@ -105,6 +107,11 @@ pub const fn refused_write(name: &'static str, arity: i16, keys: Keys) -> Row {
 /// A row about the connection or the server.
 pub const fn session(name: &'static str, arity: i16, f: SessionFn) -> Row {
     Row::new(name, arity, Keys::None, Run::Session(f))
+}
+
+/// EXEC.
+pub const fn exec(name: &'static str, arity: i16) -> Row {
+    Row::new(name, arity, Keys::None, Run::Exec)
 }
 
 /// A name that has subcommands.

@@ -1,9 +1,13 @@
 //! Per-client state without the socket, and what commands about the server can reach.
 
 use super::clients::{Client, Clients, Member};
+use super::transaction::{Queue, Watched, Watching};
+use crate::clock::UnixMs;
 use crate::config::{LiveConfig, Master};
+use crate::dataset::Dataset;
 use crate::hub::{Hub, Kind, Subscriber};
 use crate::position::DbIndex;
+use crate::resp::refusal::Refusal;
 use crate::resp::reply::{Proto, Reply};
 use crate::status::Status;
 use std::sync::Arc;
@@ -20,12 +24,27 @@ pub struct Session {
     /// Speaks RESP2 and is subscribed to something: only few commands are allowed.
     listening: bool,
     subscriber: Option<Box<Subscriber>>,
+    /// The queue of EXEC is running: nothing may make the client wait.
+    executing: bool,
+    /// What is queued since MULTI.
+    queue: Option<Box<Queue>>,
+    watching: Option<Box<Watching>>,
 }
 
 impl Session {
     /// A connection that was just accepted; `authenticated` if no password is wanted.
     pub fn new(client: Member, authenticated: bool) -> Self {
-        Self { client, db: DbIndex(0), proto: Proto::Resp2, authenticated, listening: false, subscriber: None }
+        Self {
+            client,
+            db: DbIndex(0),
+            proto: Proto::Resp2,
+            authenticated,
+            listening: false,
+            subscriber: None,
+            executing: false,
+            queue: None,
+            watching: None,
+        }
     }
 
     /// What others see of this client, and its kill switch.
@@ -104,6 +123,80 @@ impl Session {
     pub(super) fn set_authenticated(&mut self, yes: bool) {
         self.authenticated = yes;
     }
+
+    /// Between MULTI and EXEC: requests are queued.
+    pub fn is_in_multi(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// A queue runs: what would wait for something answers as if the time for it had passed.
+    pub fn is_executing(&self) -> bool {
+        self.executing
+    }
+
+    /// This queue, taken from the session, is about to run; others still see it.
+    pub fn begin_exec(&mut self, queue: &Queue) {
+        self.executing = true;
+        self.client.set_multi(Some(queue));
+    }
+
+    /// The queue was run.
+    pub fn end_exec(&mut self) {
+        self.executing = false;
+        self.client.set_multi(None);
+    }
+
+    /// What is queued since MULTI.
+    pub fn queue(&self) -> Option<&Queue> {
+        self.queue.as_deref()
+    }
+
+    /// Changes the queue, if there is one.
+    pub fn change_queue<R>(&mut self, change: impl FnOnce(&mut Queue) -> R) -> Option<R> {
+        let queue = self.queue.as_mut()?;
+        let result = change(queue);
+        self.client.set_multi(Some(queue));
+        Some(result)
+    }
+
+    /// MULTI.
+    pub(super) fn begin_queue(&mut self) {
+        self.queue = Some(Box::default());
+        self.change_queue(|_| ());
+    }
+
+    /// Ends MULTI; answers what was queued.
+    pub fn take_queue(&mut self) -> Option<Box<Queue>> {
+        self.client.set_multi(None);
+        self.queue.take()
+    }
+
+    /// WATCH of one key.
+    pub(super) fn watch(
+        &mut self,
+        registry: &Arc<Watched>,
+        data: &Dataset,
+        db: DbIndex,
+        key: &[u8],
+        now: UnixMs,
+    ) -> Result<(), Refusal> {
+        // A transaction that will fail need not watch more (as redis).
+        if self.client.is_touched() {
+            return Ok(());
+        }
+        let client = &self.client;
+        self.watching.get_or_insert_with(|| Box::new(Watching::new(registry, client))).add(data, db, key, now)
+    }
+
+    /// Was a watched key touched?
+    pub(super) fn is_touched(&self, data: &Dataset, now: UnixMs) -> bool {
+        self.watching.as_ref().is_some_and(|watching| watching.is_touched(data, now))
+    }
+
+    /// Watches nothing any more.
+    pub fn unwatch(&mut self) {
+        self.watching = None;
+    }
 }
 
 /// What commands about the server can reach; one per process.
@@ -119,13 +212,16 @@ pub struct Server {
     pub hub: Arc<Hub>,
     /// The master to follow. REPLICAOF changes it; the link holds the receiver and goes where it says.
     pub master: watch::Sender<Master>,
+    /// Which keys clients watch; the link tells it what changes.
+    pub watched: Arc<Watched>,
 }
 
 impl Server {
     /// The server of a process that starts to follow `master`.
     pub fn new(config: Arc<LiveConfig>, status: Arc<Status>, master: Master) -> Self {
         let hub = Arc::new(Hub::new(Arc::clone(&config), Arc::clone(&status)));
-        Self { config, status, clients: Arc::default(), hub, master: watch::Sender::new(master) }
+        let master = watch::Sender::new(master);
+        Self { config, status, clients: Arc::default(), hub, master, watched: Arc::default() }
     }
 }
 
@@ -142,4 +238,18 @@ pub enum After {
     Close,
     /// Waits before it sends the reply and looks at the next request (DEBUG SLEEP). Nobody else waits.
     Sleep(Duration),
+}
+
+impl After {
+    /// What two requests of one transaction ask for together.
+    #[must_use]
+    pub fn and(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Close, _) | (_, Self::Close) => Self::Close,
+            (Self::Sleep(a), Self::Sleep(b)) => Self::Sleep(a.saturating_add(b)),
+            (Self::Sleep(time), _) | (_, Self::Sleep(time)) => Self::Sleep(time),
+            (Self::Deliver, _) | (_, Self::Deliver) => Self::Deliver,
+            (Self::Continue, Self::Continue) => Self::Continue,
+        }
+    }
 }

@@ -83,11 +83,11 @@ impl Bench {
         let (row, skip) = row_of(words)?;
         match row.run {
             Run::Read(read) => {
-                let cx = ReadCx { data: &self.data, db: self.db, now: self.now };
+                let cx = ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true };
                 read(&cx, &mut Args::new(&frame, &spans, skip), reply)
             }
             Run::Walk(walk) => reply.deferred(Reply::array, |reply| {
-                let cx = ReadCx { data: &self.data, db: self.db, now: self.now };
+                let cx = ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true };
                 let (mut cursor, mut all) = (0, 0);
                 loop {
                     let (next, found) = walk(&cx, &mut Args::new(&frame, &spans, skip), cursor, reply)?;
@@ -114,7 +114,7 @@ fn row_of(words: &[Vec<u8>]) -> Result<(&'static Row, usize), Refusal> {
     }
 }
 
-fn frame(words: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
+pub(crate) fn frame(words: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
     let mut frame = Vec::new();
     let spans = words.iter().map(|word| {
         let start = frame.len() as u32;

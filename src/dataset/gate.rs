@@ -138,10 +138,13 @@ impl Writer {
         result
     }
 
-    /// Puts another dataset in place in one step; answers the old one.
+    /// Puts another dataset in place in one step, of which `seen` sees both sides; answers the old one.
     #[must_use = "dropping a dataset takes long: hand it to the reaper"]
-    pub fn replace(&mut self, next: Dataset) -> Dataset {
-        self.apply(|data| std::mem::replace(data, next))
+    pub fn replace(&mut self, next: Dataset, seen: impl FnOnce(&Dataset, &Dataset)) -> Dataset {
+        self.apply(|data| {
+            seen(data, &next);
+            std::mem::replace(data, next)
+        })
     }
 
     /// Looks at the data without keeping readers out: only the writer could change it, and it is here.
@@ -283,6 +286,6 @@ mod tests {
         let read = std::panic::AssertUnwindSafe(|| reader.read(|_| panic!("on purpose")));
         assert!(std::panic::catch_unwind(read).is_err());
         writer.apply(|_| ());
-        drop(writer.replace(dataset()));
+        drop(writer.replace(dataset(), |_, _| ()));
     }
 }

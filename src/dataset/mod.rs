@@ -164,6 +164,11 @@ impl Dialect {
         }
     }
 
+    /// CLIENT REPLY is refused between MULTI and EXEC (Valkey 9).
+    pub fn refuses_client_reply_in_multi(self) -> bool {
+        matches!(self, Self::Valkey(9.., _))
+    }
+
     /// Function libraries exist (Redis 7, Valkey).
     pub fn has_functions(self) -> bool {
         !self.is_before_redis_7()

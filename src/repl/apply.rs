@@ -8,11 +8,13 @@ use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
 use crate::command::table::{self, Indexed};
+use crate::command::transaction::Watched;
 use crate::dataset::{Dataset, Trash};
 use crate::hub::Effects;
 use crate::limits::DATABASES_MAX;
 use crate::position::{DbIndex, Offset};
 use crate::resp::refusal::Refusal;
+use std::sync::Arc;
 
 /// A command that could not be applied: the copy cannot be trusted any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Aside {
     pub trash: Trash,
     /// What others are to hear.
     pub effects: Effects,
+    /// Whoever watches a key is told at once that it changed.
+    pub watched: Arc<Watched>,
 }
 
 /// Applies one unit and moves the position behind it. On an error the position stays where it was.
@@ -65,7 +69,7 @@ pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, aside: &mut Aside)
 /// Applies one command; `true` if it is a GETACK.
 fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Aside) -> Result<bool, Refusal> {
     let name = args.word(0).unwrap_or_default();
-    if let Some((Indexed { row, .. }, words)) = table::find(name, args.word(1))
+    if let Some((found @ Indexed { row, .. }, words)) = table::find(name, args.word(1))
         && let Some(apply) = row.apply()
     {
         if !row.arity_fits(args.word_count()) {
@@ -73,8 +77,16 @@ fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Asi
         }
         args.skip_to(words);
         let db = data.position.selected;
-        let Aside { trash, effects } = aside;
-        return apply(&mut ApplyCx { data, db, now, trash, effects }, args).map(|()| false);
+        let Aside { trash, effects, watched } = aside;
+        let anybody_watches = !watched.is_empty();
+        if anybody_watches {
+            watched.before(data, db, found, args, now);
+        }
+        apply(&mut ApplyCx { data, db, now, trash, effects }, args)?;
+        if anybody_watches {
+            watched.after(data, db, found, args);
+        }
+        return Ok(false);
     }
     match &name.to_ascii_lowercase()[..] {
         b"select" => select(data, args).map(|()| false),

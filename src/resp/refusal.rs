@@ -50,6 +50,8 @@ impl Refusal {
     pub const TOO_MANY_CLIENTS: Self = Self::fixed("ERR max number of clients reached");
     pub const STRING_TOO_LONG: Self = Self::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
+    pub const QUEUE_FULL: Self = Self::fixed("ERR too many requests between MULTI and EXEC");
+
     const fn fixed(text: &'static str) -> Self {
         Self(Cow::Borrowed(text))
     }

@@ -323,7 +323,7 @@ impl Connection {
         let (db, input) = (self.session.db(), &self.input);
         let began = crate::clock::instant();
         let walked = reader.read(|data| {
-            let cx = ReadCx { data, db, now: UnixMs::now() };
+            let cx = ReadCx { data, db, now: UnixMs::now(), may_wait: true };
             walk(&cx, &mut batch.args(frame, input), cursor, body)
         });
         let (next, found) = walked.map_err(|refusal| (refusal, used))?;

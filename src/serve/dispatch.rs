@@ -1,13 +1,14 @@
 //! The order of checks before a row runs, as real servers order them: does the command exist, does its arity fit, may
 //! this client speak, is it a write, is the master's absence in the way, is anything loaded.
 
-use super::batch::{Batch, Frame};
+use super::batch::Batch;
 use crate::clock::{self, UnixMs};
 use crate::command::args::Args;
 use crate::command::context::{ReadCx, SessionCx};
 use crate::command::row::{Row, Run, SessionFn};
 use crate::command::session::{After, Server, Session};
 use crate::command::table::Indexed;
+use crate::command::transaction::exec_refused;
 use crate::dataset::Dataset;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -62,13 +63,23 @@ impl Execution<'_> {
         for (at, frame) in batch.frames().iter().enumerate() {
             let mut args = batch.args(frame, bytes);
             let mark = reply.len();
-            let result = match self.admit(session, frame, &args) {
+            let admitted = if session.is_in_multi() {
+                self.enqueue(data, session, frame.row, &args)
+            } else {
+                self.admit(session, frame.row, &args).map(Some)
+            };
+            let result = match admitted {
                 Err(refusal) => Err(Rejected::Before(refusal)),
-                Ok(Row { run: Run::Walk(_), .. }) => return Stop::Walk(at),
-                Ok(row) => self.one(data, session, row, &mut args, now, reply).map_err(Rejected::Inside),
+                Ok(None) => {
+                    reply.simple("QUEUED");
+                    began = clock::instant();
+                    continue;
+                }
+                Ok(Some(Row { run: Run::Walk(_), .. })) => return Stop::Walk(at),
+                Ok(Some(row)) => self.one(data, session, row, &mut args, now, reply).map_err(Rejected::Inside),
             };
             let after = *result.as_ref().unwrap_or(&After::Continue);
-            began = self.account(frame, result.err(), mark, reply, began, &args, session);
+            began = self.account(frame.row, result.err(), mark, reply, began, &args, session);
             match after {
                 After::Continue => {}
                 After::Deliver => session.deliver_mail(reply),
@@ -82,7 +93,7 @@ impl Execution<'_> {
     }
 
     /// Runs one request that passed the checks.
-    fn one(
+    pub(super) fn one(
         &self,
         data: &Dataset,
         session: &mut Session,
@@ -93,13 +104,15 @@ impl Execution<'_> {
     ) -> Result<After, Refusal> {
         match row.run {
             Run::Read(read) => {
-                read(&ReadCx { data, db: session.db(), now }, args, reply).map(|()| After::Continue)
+                let may_wait = !session.is_executing();
+                read(&ReadCx { data, db: session.db(), now, may_wait }, args, reply).map(|()| After::Continue)
             }
             Run::Session(run) => self.session(data, session, run, args, now, reply),
             Run::Container => match row.alone {
                 Some(run) if args.words().len() == 1 => self.session(data, session, run, args, now, reply),
                 _ => Err(unknown_subcommand(row, args)),
             },
+            Run::Exec => self.exec(data, session, now, reply),
             Run::Write(_) | Run::WriteRefused | Run::Walk(_) => Err(Refusal::READ_ONLY),
         }
     }
@@ -124,12 +137,12 @@ impl Execution<'_> {
     pub(super) fn admit(
         &self,
         session: &Session,
-        frame: &Frame,
+        found: Option<(Indexed, usize)>,
         args: &Args<'_>,
     ) -> Result<&'static Row, Refusal> {
-        let Some((Indexed { row, .. }, _)) = frame.row else { return Err(unknown_command(args)) };
+        let Some((Indexed { row, .. }, _)) = found else { return Err(unknown_command(args)) };
         if !row.arity_fits(args.word_count()) {
-            return Err(Refusal::wrong_arity(&row.name.replace(' ', "|")));
+            return Err(wrong_arity(row));
         }
         if matches!(row.run, Run::Container) && args.word_count() > 1 {
             return Err(unknown_subcommand(row, args));
@@ -154,9 +167,9 @@ impl Execution<'_> {
 
     /// Counts a request, finishes its error reply, and answers the time at its end.
     #[allow(clippy::too_many_arguments, reason = "everything that is known at the end of one request")]
-    fn account(
+    pub(super) fn account(
         &self,
-        frame: &Frame,
+        found: Option<(Indexed, usize)>,
         rejected: Option<Rejected>,
         mark: usize,
         reply: &mut Reply,
@@ -167,7 +180,7 @@ impl Execution<'_> {
         let ended = clock::instant();
         let busy = ended - began;
         let busy_ns = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
-        let index = frame.row.map(|(found, _)| found.index);
+        let index = found.map(|(found, _)| found.index);
         match rejected {
             None => self.stats.ran(index.unwrap_or(usize::MAX), busy_ns),
             Some(Rejected::Inside(refusal)) => {
@@ -182,7 +195,7 @@ impl Execution<'_> {
             }
         }
         if self.slow_us >= 0 && busy.as_micros() as i64 >= self.slow_us {
-            self.slow(frame, args, busy, session);
+            self.slow(found, args, busy, session);
         }
         ended
     }
@@ -190,8 +203,10 @@ impl Execution<'_> {
 
 impl Execution<'_> {
     #[cold]
-    fn slow(&self, frame: &Frame, args: &Args<'_>, busy: Duration, session: &Session) {
-        let words: Vec<&[u8]> = match frame.row {
+    fn slow(&self, found: Option<(Indexed, usize)>, args: &Args<'_>, busy: Duration, session: &Session) {
+        let words: Vec<&[u8]> = match found {
+            // What it ran stands there itself (as redis 7.0).
+            Some((found, _)) if matches!(found.row.run, Run::Exec) => return,
             Some((found, named)) if found.row.redacted => {
                 args.words().take(named).chain([&b"(redacted)"[..]]).collect()
             }
@@ -212,11 +227,17 @@ impl Execution<'_> {
 }
 
 /// A request that did not end well.
-enum Rejected {
+pub(super) enum Rejected {
     /// By the checks.
     Before(Refusal),
     /// By its row.
     Inside(Refusal),
+}
+
+/// The refusal of a wrong number of words; for EXEC it is the end of the transaction.
+fn wrong_arity(row: &Row) -> Refusal {
+    let refusal = Refusal::wrong_arity(&row.name.replace(' ', "|"));
+    if matches!(row.run, Run::Exec) { exec_refused(&refusal) } else { refusal }
 }
 
 /// `ERR unknown command 'x', with args beginning with: 'a' 'b' ` (as redis 7.0, the arguments up to 128 bytes).

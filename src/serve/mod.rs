@@ -6,6 +6,7 @@
 mod batch;
 mod connection;
 mod dispatch;
+mod exec;
 mod listener;
 mod socket;
 mod worker;

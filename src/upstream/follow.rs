@@ -10,6 +10,7 @@ use crate::repl::apply::{self, Aside, Unapplied};
 use crate::repl::stream::Stream;
 use smallvec::SmallVec;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
@@ -85,7 +86,7 @@ impl Link {
 
     /// Applies units under one entry of the gate, until the batch is big or long enough.
     fn apply_batch(&mut self) -> Result<Batch, Unapplied> {
-        let mut aside = Aside::default();
+        let mut aside = Aside { watched: Arc::clone(&self.watched), ..Aside::default() };
         self.hub.begin(&mut aside.effects);
         let (stream, now) = (&mut self.stream, UnixMs::now());
         let result = self.writer.apply(|data| {

@@ -12,6 +12,7 @@ mod snapshot;
 mod wire;
 
 use crate::clock;
+use crate::command::transaction::Watched;
 use crate::config::{LiveConfig, Master};
 use crate::dataset::gate::Writer;
 use crate::hub::Hub;
@@ -96,6 +97,8 @@ pub struct Link {
     report: Report,
     hub: Arc<Hub>,
     reaper: Reaper,
+    /// Told of every change.
+    watched: Arc<Watched>,
     /// Received and not yet applied; emptied at each new attempt.
     stream: Stream,
     /// A dataset of a master is in place: reads are served, a partial resync can be asked.
@@ -109,13 +112,21 @@ pub struct Link {
 
 impl Link {
     /// A link that has not tried anything yet.
-    pub fn new(writer: Writer, config: Arc<LiveConfig>, report: Report, hub: Arc<Hub>, reaper: Reaper) -> Self {
+    pub fn new(
+        writer: Writer,
+        config: Arc<LiveConfig>,
+        report: Report,
+        hub: Arc<Hub>,
+        reaper: Reaper,
+        watched: Arc<Watched>,
+    ) -> Self {
         Self {
             writer,
             config,
             report,
             hub,
             reaper,
+            watched,
             stream: Stream::default(),
             loaded: false,
             distrusted: false,

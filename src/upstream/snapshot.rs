@@ -8,6 +8,7 @@ use super::handshake::{answer, unexpected};
 use super::loader::Loader;
 use super::wire::Wire;
 use super::{Link, LinkError};
+use crate::clock::UnixMs;
 use crate::limits::STREAM_BEHIND_SNAPSHOT_BYTES_MAX;
 use crate::position::{Offset, Position, ReplId};
 use crate::rdb::load::{Loaded, Progress};
@@ -118,7 +119,12 @@ impl Link {
         dataset.grow_to(selected);
         dataset.position = Position::fresh(replid, offset, selected);
         let (position, marked) = (dataset.position, dataset.marked_keys());
-        let old = self.writer.replace(dataset);
+        let watched = &self.watched;
+        let old = self.writer.replace(dataset, |old, new| {
+            if !watched.is_empty() {
+                watched.replaced(old, |db| new.db(db), UnixMs::now());
+            }
+        });
         self.reaper.dataset(old);
         self.loaded = true;
         self.distrusted = false;

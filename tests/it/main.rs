@@ -30,4 +30,5 @@ mod rules;
 mod sessions;
 mod settings;
 mod shutdown;
+mod transactions;
 mod workload;

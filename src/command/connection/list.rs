@@ -12,7 +12,7 @@ use crate::resp::reply::Reply;
 
 pub(super) fn info(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let mut text = Vec::new();
-    describe(cx.session.client(), Some("client|info"), cx.now, &mut text);
+    describe(cx.session.client(), Some(running(cx, "client|info")), cx.now, &mut text);
     out.verbatim("txt", text);
     Ok(())
 }
@@ -34,11 +34,16 @@ pub(super) fn list(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply)
     };
     let mut text = Vec::new();
     for client in clients.iter().filter(|client| kind.is_none_or(|kind| kind == client.kind())) {
-        let own = (client.id == cx.session.id()).then_some("client|list");
+        let own = (client.id == cx.session.id()).then(|| running(cx, "client|list"));
         describe(client, own, cx.now, &mut text);
     }
     out.verbatim("txt", text);
     Ok(())
+}
+
+/// What the asking client itself is doing.
+fn running(cx: &SessionCx<'_>, command: &'static str) -> &'static str {
+    if cx.session.is_executing() { "exec" } else { command }
 }
 
 /// One line, with the fields of redis 8.0 and valkey's traffic counters behind them. Buffers are not counted per
@@ -49,18 +54,22 @@ fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &m
     let command = running.map(str::to_owned).or_else(|| row.map(|row| row.name.replace(' ', "|")));
     let names = client.names();
     let (net_in, net_out, requests) = client.traffic();
+    let (multi, multi_mem) = client.multi();
+    let multi = multi.map_or(-1, |queued| queued as i64);
     let place = &client.endpoint;
     let [sub, psub, ssub] = client.subscriptions();
     let head = format!("id={} addr={} laddr={} fd={} name=", client.id, place.addr, place.laddr, place.fd);
     out.extend_from_slice(head.as_bytes());
     out.extend_from_slice(&names.name);
     let middle = format!(
-        " age={} idle={} flags={} db={} sub={sub} psub={psub} ssub={ssub} multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 \
-         rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 resp={} lib-name=",
+        " age={} idle={} flags={} db={} sub={sub} psub={psub} ssub={ssub} multi={multi} watch={} qbuf=0 qbuf-free=0 \
+         argv-mem=0 multi-mem={multi_mem} rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 \
+         resp={} lib-name=",
         seconds(client.created),
         seconds(client.last_io()),
         client.flags(),
         client.db().0,
+        client.watching(),
         command.as_deref().unwrap_or("NULL"),
         client.resp(),
     );

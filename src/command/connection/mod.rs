@@ -169,6 +169,8 @@ fn reset(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<()
     let session = &mut *cx.session;
     session.unsubscribe_all();
     session.deliver_mail(out);
+    session.take_queue();
+    session.unwatch();
     session.select(DbIndex(0));
     session.speak(Proto::Resp2);
     session.set_authenticated(cx.server.config.get().requirepass.is_none());

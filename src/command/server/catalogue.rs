@@ -1,9 +1,9 @@
 //! COMMAND: what the table knows, told in the servers' form.
 
-use super::keys_of::{KeysRefused, keys_of};
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
 use crate::command::facts::{Begin, Facts, Find, KeySpec, words};
+use crate::command::keys_of::{KeysRefused, keys_of};
 use crate::command::row::Row;
 use crate::command::{glob, help, table};
 use crate::resp::refusal::Refusal;
@@ -228,9 +228,7 @@ fn keys_of_request<'a>(args: &mut Args<'a>) -> Result<Vec<(&'a [u8], &'static st
     if !row.arity_fits(request.len()) {
         return Err(Refusal::text("ERR Invalid number of arguments specified for command"));
     }
-    let specs: Vec<KeySpec> = facts.into_iter().flat_map(Facts::key_specs).collect();
-    keys_of(row.keys, &specs, &request)
-        .map_err(|KeysRefused| Refusal::text("ERR Invalid arguments specified for command"))
+    keys_of(found, &request).map_err(|KeysRefused| Refusal::text("ERR Invalid arguments specified for command"))
 }
 
 pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {

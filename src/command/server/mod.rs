@@ -5,7 +5,6 @@ mod config;
 mod debug;
 mod identity;
 mod info;
-mod keys_of;
 mod latency;
 mod slowlog;
 

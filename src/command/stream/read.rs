@@ -94,7 +94,7 @@ pub(super) fn xread(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Re
     let streams = requested(cx, args)?;
     let ready: Vec<_> = streams.iter().filter(|request| request.has_news()).collect();
     if ready.is_empty() {
-        if options.block {
+        if options.block && cx.may_wait {
             return Err(Refusal::text("ERR blocking reads are not served yet"));
         }
         out.null_array();

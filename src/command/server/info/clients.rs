@@ -12,8 +12,9 @@ pub(super) fn clients(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("blocked_clients", counts.blocked());
     text.field("tracking_clients", 0);
     text.field("pubsub_clients", cx.server.hub.counts().subscribers);
-    text.fixed(
-        "watching_clients:0 clients_in_timeout_table:0 total_watched_keys:0 \
-         total_blocking_keys:0 total_blocking_keys_on_nokey:0",
-    );
+    let watching = cx.server.clients.all().iter().filter(|client| client.watching() > 0).count();
+    text.field("watching_clients", watching);
+    text.fixed("clients_in_timeout_table:0");
+    text.field("total_watched_keys", cx.server.watched.keys());
+    text.fixed("total_blocking_keys:0 total_blocking_keys_on_nokey:0");
 }

@@ -1,15 +1,33 @@
-//! Which words of a request are keys, by the key specifications of its command.
+//! Which words of a request are keys, by the key specifications of its command, and what is done with them.
 
-use crate::command::facts::{Begin, Find, KeySpec};
-use crate::command::row::Keys;
+use super::facts::{Begin, Facts, Find, KeySpec};
+use super::row::Keys;
+use super::table::{self, Indexed};
 use crate::number::parse_integer;
+use std::sync::LazyLock;
 
 /// The request is malformed: its keys cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeysRefused;
+pub struct KeysRefused;
 
-/// The keys of a request (its name first) and the flags under which they are used.
-pub(super) fn keys_of<'a>(
+/// Specifications of all rows, by their numbers.
+static SPECS: LazyLock<Vec<Box<[KeySpec]>>> = LazyLock::new(|| {
+    let of = |name| Facts::of(name).into_iter().flat_map(Facts::key_specs).collect();
+    table::rows().map(|row| of(row.name)).collect()
+});
+
+/// The keys of a request (all its words, the name first) to this row, with the flags of their specification. Costs
+/// an allocation.
+pub fn keys_of<'a>(found: Indexed, request: &[&'a [u8]]) -> Result<Vec<(&'a [u8], &'static str)>, KeysRefused> {
+    by_specs(found.row.keys, SPECS.get(found.index).map_or(&[], |specs| specs), request)
+}
+
+/// Is a key that is used under these flags changed by the command?
+pub fn changes(flags: &str) -> bool {
+    ["OW", "RW", "RM"].iter().any(|how| flags.starts_with(how))
+}
+
+fn by_specs<'a>(
     keys: Keys,
     specs: &[KeySpec],
     request: &[&'a [u8]],
@@ -87,14 +105,11 @@ fn store_of_sort<'a>(request: &[&'a [u8]]) -> Option<(&'a [u8], &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::facts::Facts;
 
     fn keys(line: &str) -> Result<Vec<String>, KeysRefused> {
         let request: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-        let facts = Facts::of(&line.split(' ').next().unwrap_or_default().to_lowercase()).expect("a command");
-        let specs: Vec<KeySpec> = facts.key_specs().collect();
-        let kind = if facts.name == "sort" { Keys::WithStore } else { Keys::None };
-        let keys = keys_of(kind, &specs, &request)?;
+        let (found, _) = table::find(request[0], None).expect("a command");
+        let keys = keys_of(found, &request)?;
         Ok(keys.into_iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()).collect())
     }
 

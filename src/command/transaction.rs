@@ -1,6 +1,0 @@
-//! Follows.
-
-use super::row::Row;
-
-/// The rows of this family.
-pub static ROWS: &[Row] = &[];

@@ -1,0 +1,135 @@
+//! MULTI to EXEC in the dispatcher: requests are checked and queued, then run one after the other under the one entry of
+//! the gate in which EXEC itself runs, so that all answers are of the same moment.
+
+use super::dispatch::{Execution, Rejected};
+use crate::clock::{self, UnixMs};
+use crate::command::args::Args;
+use crate::command::context::ReadCx;
+use crate::command::row::{Row, Run, WalkFn};
+use crate::command::session::{After, Session};
+use crate::command::table::Indexed;
+use crate::command::transaction::{Outcome, Queue, Verdict, conclude, exec_refused, judge};
+use crate::dataset::Dataset;
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::Reply;
+
+impl Execution<'_> {
+    /// A request of a session that is in MULTI: `None` if it was queued, the row if it runs at once. A refusal makes
+    /// EXEC refuse too.
+    #[cold]
+    pub(super) fn enqueue(
+        &self,
+        data: &Dataset,
+        session: &mut Session,
+        found: Option<(Indexed, usize)>,
+        args: &Args<'_>,
+    ) -> Result<Option<&'static Row>, Refusal> {
+        let queued = self.admit(session, found, args).and_then(|row| match judge(row, data.limits.dialect) {
+            Verdict::Run if matches!(row.run, Run::Exec) => self.admit_queue(session).map(|()| Some(row)),
+            Verdict::Run => Ok(Some(row)),
+            Verdict::Abort(refusal) => Err(refusal),
+            Verdict::Queue => {
+                let pushed =
+                    found.and_then(|(row, named)| session.change_queue(|queue| queue.push(row, named, args)));
+                pushed.unwrap_or(Ok(())).map(|()| None).map_err(|_| Refusal::QUEUE_FULL)
+            }
+        });
+        if queued.is_err() {
+            self.abort(session, found);
+        }
+        queued
+    }
+
+    /// EXEC is refused where one of the queued requests would be.
+    fn admit_queue(&self, session: &Session) -> Result<(), Refusal> {
+        let Some(queue) = session.queue() else { return Ok(()) };
+        if self.gates.stale_refused && queue.needs_fresh() {
+            return Err(exec_refused(&Refusal::MASTER_DOWN));
+        }
+        if !self.gates.loaded && queue.needs_data() {
+            return Err(exec_refused(&Refusal::LOADING));
+        }
+        Ok(())
+    }
+
+    /// A refused EXEC ends the transaction, anything else that is refused dooms it.
+    fn abort(&self, session: &mut Session, found: Option<(Indexed, usize)>) {
+        if found.is_some_and(|(found, _)| matches!(found.row.run, Run::Exec)) {
+            session.take_queue();
+            session.unwatch();
+        } else {
+            session.change_queue(Queue::abort);
+        }
+    }
+
+    /// EXEC.
+    #[cold]
+    pub(super) fn exec(
+        &self,
+        data: &Dataset,
+        session: &mut Session,
+        now: UnixMs,
+        reply: &mut Reply,
+    ) -> Result<After, Refusal> {
+        match conclude(session, data, now)? {
+            Outcome::Touched => {
+                reply.null_array();
+                Ok(After::Continue)
+            }
+            Outcome::Run(queue) => {
+                session.begin_exec(&queue);
+                let after = self.run_queue(data, session, &queue, now, reply);
+                session.end_exec();
+                Ok(after)
+            }
+        }
+    }
+
+    fn run_queue(
+        &self,
+        data: &Dataset,
+        session: &mut Session,
+        queue: &Queue,
+        now: UnixMs,
+        reply: &mut Reply,
+    ) -> After {
+        reply.array(queue.len());
+        let mut all = After::Continue;
+        let mut began = clock::instant();
+        for (found, named, mut args) in queue.requests() {
+            let mark = reply.len();
+            let result = match found.row.run {
+                Run::Walk(walk) => walk_all(walk, data, session, &args, now, reply),
+                _ => self.one(data, session, found.row, &mut args, now, reply),
+            };
+            all = all.and(*result.as_ref().unwrap_or(&After::Continue));
+            let rejected = result.err().map(Rejected::Inside);
+            began = self.account(Some((found, named)), rejected, mark, reply, began, &args, session);
+        }
+        all
+    }
+}
+
+/// A walk to its end: inside a transaction it may not be cut into slices.
+fn walk_all(
+    walk: WalkFn,
+    data: &Dataset,
+    session: &Session,
+    args: &Args<'_>,
+    now: UnixMs,
+    reply: &mut Reply,
+) -> Result<After, Refusal> {
+    let cx = ReadCx { data, db: session.db(), now, may_wait: false };
+    reply.deferred::<Refusal>(Reply::array, |reply| {
+        let (mut cursor, mut all) = (0, 0);
+        loop {
+            let (next, found) = walk(&cx, &mut args.clone(), cursor, reply)?;
+            all += found;
+            cursor = next;
+            if cursor == 0 {
+                return Ok(all);
+            }
+        }
+    })?;
+    Ok(After::Continue)
+}

@@ -31,6 +31,7 @@ pub mod demo;
 pub mod metrics;
 pub mod progress;
 pub mod resp;
+pub mod socket;
 
 // floor 3
 pub mod hub;

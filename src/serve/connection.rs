@@ -8,9 +8,9 @@
 
 use super::batch::Parsed;
 use super::dispatch::{Execution, Stop};
-use super::socket::Socket;
 use super::worker::{REPLY_BYTES_KEPT, Shared, Worker};
 use crate::clock::UnixMs;
+use crate::command::clients::Endpoint;
 use crate::command::context::{ReadCx, take_lookups};
 use crate::command::row::Run;
 use crate::command::session::{After, Session};
@@ -20,8 +20,11 @@ use crate::limits::READ_BATCH_REQUESTS_MAX;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use crate::resp::request::{Parser, RequestError, RequestLimits};
+use crate::socket::Socket;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -63,7 +66,7 @@ impl Connection {
     pub(super) fn new(worker: Rc<Worker>, socket: Socket) -> Self {
         let config = worker.server.config.get();
         let path = config.unixsocket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        let endpoint = socket.endpoint(&path, worker.number);
+        let endpoint = endpoint(&socket, &path, worker.number);
         let client = worker.server.clients.join(endpoint, UnixMs::now());
         let session = Session::new(client, config.requirepass.is_none());
         let mailbox = Arc::clone(session.client().mailbox());
@@ -84,6 +87,7 @@ impl Connection {
             () = poll_fn(|_| if mailbox.is_killed() { Poll::Ready(()) } else { Poll::Pending }) => {}
             () = self.serve() => {}
         }
+        self.socket.say_goodbye();
         self.worker.server.status.clients.leave();
     }
 
@@ -274,6 +278,7 @@ impl Connection {
             }
         }
         self.output = Vec::new();
+        self.socket.drain().await?;
         if std::mem::take(&mut self.mail_in_output) {
             self.mailbox.sent();
         }
@@ -333,6 +338,18 @@ impl Connection {
         }
         Ok(Slice { cursor: next, found, used })
     }
+}
+
+/// Who is at the other end, as CLIENT LIST says it. `path`: the unix socket we listen on.
+fn endpoint(socket: &Socket, path: &str, worker: usize) -> Endpoint {
+    let fd = socket.as_raw_fd();
+    if socket.is_unix() {
+        let addr = format!("{path}:0");
+        return Endpoint { laddr: addr.clone(), addr, fd, local: true, unix: true, worker };
+    }
+    let text = |address: Option<SocketAddr>| address.map_or_else(|| "?:0".to_owned(), |at| at.to_string());
+    let local = socket.peer().is_some_and(|address| address.ip().to_canonical().is_loopback());
+    Endpoint { addr: text(socket.peer()), laddr: text(socket.local()), fd, local, unix: false, worker }
 }
 
 /// One slice of a walk: the cursor of the next one (0: it was the last), what it found, the request's bytes.

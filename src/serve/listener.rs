@@ -1,10 +1,10 @@
 //! Accepts clients, admits up to `maxclients`, deals them to workers in turn.
 
-use super::socket::Accepted;
 use super::worker::WorkerHandle;
 use crate::command::session::Server;
 use crate::config::Config;
 use crate::resp::refusal::Refusal;
+use crate::socket::Accepted;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -117,10 +117,11 @@ impl Dealer {
         let config = self.server.config.get();
         if !self.server.status.clients.admit(config.maxclients) {
             let line = format!("-{}\r\n", Refusal::TOO_MANY_CLIENTS);
-            // Best effort, as the servers do: the client is closed either way.
+            // Best effort, as the servers do: the client is closed either way. One who wants TLS could not read it.
             let _ = match &mut accepted {
                 Accepted::Tcp(stream) => stream.write(line.as_bytes()),
                 Accepted::Unix(stream) => stream.write(line.as_bytes()),
+                Accepted::Tls(..) => Ok(0),
             };
             return;
         }

@@ -8,7 +8,6 @@ mod connection;
 mod dispatch;
 mod exec;
 mod listener;
-mod socket;
 mod worker;
 
 pub use listener::{Listeners, serve};

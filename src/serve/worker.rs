@@ -3,7 +3,6 @@
 use super::batch::Batch;
 use super::connection::Connection;
 use super::dispatch::Gates;
-use super::socket::Accepted;
 use crate::clock::UnixMs;
 use crate::command::clients::ClientKind;
 use crate::command::session::Server;
@@ -11,6 +10,7 @@ use crate::command::table;
 use crate::config::Watch;
 use crate::dataset::gate::Reader;
 use crate::resp::reply::Reply;
+use crate::socket::Accepted;
 use crate::status::WorkerStats;
 use std::cell::RefCell;
 use std::io;

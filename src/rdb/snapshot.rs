@@ -7,6 +7,7 @@
 //! It knows no sockets and no files. Eviction facts (LFU, LRU) are not written: the store does not keep them.
 
 use super::crc64::Crc64;
+use super::object::parts::{self, Place};
 use super::object::{self, module};
 use super::primitive::{put_length, put_plain, put_string};
 use super::{VALKEY_VERSION, opcode, version_of};
@@ -23,6 +24,8 @@ use std::collections::BTreeMap;
 pub const AUX_REPLID2: &str = "remora-repl-id2";
 pub const AUX_SECOND_OFFSET: &str = "remora-second-repl-offset";
 
+/// Values that take more than this are written in parts of this size: some 20 µs each.
+const PART_BYTES: usize = 64 * 1024;
 /// Room that a fresh chunk is given.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -41,6 +44,11 @@ pub struct SnapshotWriter {
     /// Keys, and those with an expiry, of databases that have not come yet.
     sizes: BTreeMap<DbIndex, (usize, usize)>,
     unfit: Option<String>,
+    part_bytes: usize,
+    /// The big value that has been begun: how far it is.
+    open: Option<Place>,
+    /// What has come since it was begun, to be written behind it.
+    aside: Vec<u8>,
 }
 
 impl SnapshotWriter {
@@ -83,6 +91,9 @@ impl SnapshotWriter {
             selected: None,
             sizes: filled.map(|(db, keyspace)| (db, (keyspace.len(), keyspace.expires()))).collect(),
             unfit: None,
+            part_bytes: PART_BYTES,
+            open: None,
+            aside: Vec::new(),
         }
     }
 
@@ -96,9 +107,9 @@ impl SnapshotWriter {
         std::mem::replace(&mut self.out, Vec::with_capacity(CHUNK_BYTES)).into()
     }
 
-    /// Bytes that wait to be taken.
+    /// Bytes that wait to be taken, also those that wait for a big value to be complete.
     pub fn pending(&self) -> usize {
-        self.out.len()
+        self.out.len() + self.aside.len()
     }
 
     /// Why the receiver cannot hold the data, if it cannot. From then on nothing is written any more: give up on it.
@@ -153,18 +164,42 @@ impl SnapshotWriter {
         }
     }
 
-    /// Makes this the database of what follows.
-    fn select(&mut self, db: DbIndex) {
-        if self.selected.replace(db) == Some(db) {
-            return;
+    /// Writes what is before a value: the database if it is another one, expiry, type, key. The type is not known yet:
+    /// answers where it stands.
+    fn begin_key(&mut self, db: DbIndex, entry: EntryRef<'_>) -> usize {
+        let changes = self.selected.replace(db) != Some(db);
+        let sizes = if changes { self.sizes.remove(&db) } else { None };
+        let out = self.out_mut();
+        if changes {
+            out.push(opcode::SELECT);
+            put_length(out, u64::from(db.0));
         }
-        self.out.push(opcode::SELECT);
-        put_length(&mut self.out, u64::from(db.0));
-        if let Some((keys, expires)) = self.sizes.remove(&db) {
-            self.out.push(opcode::SIZES);
-            put_length(&mut self.out, keys as u64);
-            put_length(&mut self.out, expires as u64);
+        if let Some((keys, expires)) = sizes {
+            out.push(opcode::SIZES);
+            put_length(out, keys as u64);
+            put_length(out, expires as u64);
         }
+        if let Some(UnixMs(at)) = entry.expiry() {
+            out.push(opcode::EXPIRE_MS);
+            out.extend_from_slice(&at.to_le_bytes());
+        }
+        let type_at = out.len();
+        out.push(0);
+        put_string(out, entry.key());
+        type_at
+    }
+
+    /// Where whole entries go.
+    fn out_mut(&mut self) -> &mut Vec<u8> {
+        if self.open.is_some() { &mut self.aside } else { &mut self.out }
+    }
+
+    /// Nothing more is to be written: the receiver cannot hold this entry, or could not hold an earlier one.
+    fn gives_up(&mut self, entry: EntryRef<'_>) -> bool {
+        if self.unfit.is_none() && !self.own {
+            self.unfit = self.misfit(entry);
+        }
+        self.unfit.is_some()
     }
 
     /// Why the receiver cannot hold an entry.
@@ -182,25 +217,40 @@ impl SnapshotWriter {
 
 impl Sink for SnapshotWriter {
     fn entry(&mut self, db: DbIndex, entry: EntryRef<'_>) {
-        if self.unfit.is_none() && !self.own {
-            self.unfit = self.misfit(entry);
-        }
-        if self.unfit.is_some() {
+        if self.gives_up(entry) {
             return;
         }
-        self.select(db);
-        let out = &mut self.out;
-        if let Some(UnixMs(at)) = entry.expiry() {
-            out.push(opcode::EXPIRE_MS);
-            out.extend_from_slice(&at.to_le_bytes());
-        }
-        let type_at = out.len();
-        out.push(0);
-        put_string(out, entry.key());
+        let (type_at, dialect) = (self.begin_key(db, entry), self.dialect);
+        let out = self.out_mut();
         out[type_at] = match entry.value() {
             ValueRef::Marked(marked) => module::save(marked, out),
-            value => object::save(value, self.dialect, out).expect("marked values have a branch of their own"),
+            value => object::save(value, dialect, out).expect("marked values have a branch of their own"),
         };
+    }
+
+    fn is_big(&self, entry: EntryRef<'_>) -> bool {
+        parts::is_big(entry.value(), self.part_bytes)
+    }
+
+    fn part(&mut self, db: DbIndex, entry: EntryRef<'_>) -> bool {
+        if self.gives_up(entry) {
+            return true;
+        }
+        let place = match self.open {
+            Some(place) => place,
+            None => {
+                let type_at = self.begin_key(db, entry);
+                let (type_byte, place) = parts::begin(entry.value(), self.dialect, &mut self.out)
+                    .expect("what is big is no marked value");
+                self.out[type_at] = type_byte;
+                place
+            }
+        };
+        self.open = parts::go_on(entry.value(), place, self.dialect, self.part_bytes, &mut self.out);
+        if self.open.is_none() {
+            self.out.append(&mut self.aside);
+        }
+        self.open.is_none()
     }
 }
 
@@ -328,6 +378,47 @@ mod tests {
             assert_eq!(back.facts.dialect, Some(dialect));
             assert_eq!((back.dataset.marked_keys(), &back.dataset.functions), (1, &bench.data.functions));
             assert_eq!(digest(&back.dataset), digest(&bench.data));
+        }
+    }
+
+    #[test]
+    fn big_values_come_in_parts_while_others_change() {
+        for (dialect, _) in DIALECTS {
+            let mut bench = Bench::after(&["SET a v", "SET b w", "SADD small m", "COPY a a DB 3"]);
+            for n in 0..300 {
+                for line in [format!("RPUSH l {n} text{n}"), format!("SADD s m{n}"), format!("ZADD z {n} m{n}")] {
+                    bench.apply(&line).expect("applies");
+                }
+            }
+            for (key, db) in [("l", 2), ("s", 3), ("z", 3), ("s", 4)] {
+                bench.apply(&format!("COPY {key} {key} DB {db}")).expect("applies");
+            }
+            let expected = digest(&bench.data);
+            let writer = SnapshotWriter { part_bytes: 200, ..SnapshotWriter::new(dialect, &bench.data) };
+            let (mut capture, mut bytes, mut step) = (bench.data.capture(writer), Vec::new(), 0);
+            while !capture.advance(&bench.data, 1) {
+                capture.sink(|writer| bytes.extend_from_slice(&writer.take()));
+                step += 1;
+                bench.db = DbIndex([0, 2, 3, 4][step % 4]);
+                for line in
+                    [format!("SET new{step} v"), format!("APPEND a {step}"), format!("COPY a a{step} DB 3")]
+                {
+                    let _ = bench.apply(&line);
+                }
+                match step % 40 {
+                    10 => drop(bench.apply("RPUSH l more")),
+                    20 => drop(bench.apply("SREM s m1")),
+                    30 => drop(bench.apply("DEL z")),
+                    _ => {}
+                }
+            }
+            capture.sink(|writer| {
+                assert!(writer.open.is_none() && writer.aside.is_empty());
+                writer.finish();
+                bytes.extend_from_slice(&writer.take());
+            });
+            assert!(step > 60, "{step} steps");
+            assert_eq!(digest(&loaded(&bytes).dataset), expected, "{dialect:?}");
         }
     }
 

@@ -30,5 +30,4 @@ mod rules;
 mod sessions;
 mod settings;
 mod shutdown;
-mod transactions;
-mod workload;
+mod snapshots;

@@ -46,6 +46,35 @@ impl Default for List {
     }
 }
 
+/// Nodes of a list, in order.
+#[derive(Clone, Debug)]
+pub struct NodeRefs<'a> {
+    /// The only one of a small list.
+    pack: Option<&'a Listpack>,
+    nodes: vec_deque::Iter<'a, Node>,
+}
+
+impl<'a> Iterator for NodeRefs<'a> {
+    type Item = NodeRef<'a>;
+
+    fn next(&mut self) -> Option<NodeRef<'a>> {
+        if let Some(pack) = self.pack.take() {
+            return Some(NodeRef::Packed(pack));
+        }
+        Some(match self.nodes.next()? {
+            Node::Packed(pack) => NodeRef::Packed(pack),
+            Node::Plain(bytes) => NodeRef::Plain(bytes),
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::from(self.pack.is_some()) + self.nodes.len();
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for NodeRefs<'_> {}
+
 impl List {
     /// An empty list.
     pub fn new() -> Self {
@@ -91,15 +120,21 @@ impl List {
     }
 
     /// The nodes as the snapshot has them.
-    pub fn nodes(&self) -> impl Iterator<Item = NodeRef<'_>> {
-        let (pack, nodes) = match &self.0 {
-            Form::Listpack(pack) => (Some(NodeRef::Packed(pack)), vec_deque::Iter::default()),
-            Form::Quicklist(list) => (None, list.nodes().iter()),
-        };
-        pack.into_iter().chain(nodes.map(|node| match node {
-            Node::Packed(pack) => NodeRef::Packed(pack),
-            Node::Plain(bytes) => NodeRef::Plain(bytes),
-        }))
+    pub fn nodes(&self) -> NodeRefs<'_> {
+        self.nodes_from(0)
+    }
+
+    /// The same from the node at `index` on. Costs nothing that grows with `index`.
+    pub fn nodes_from(&self, index: usize) -> NodeRefs<'_> {
+        match &self.0 {
+            Form::Listpack(pack) => {
+                NodeRefs { pack: Some(pack).filter(|_| index == 0), nodes: Default::default() }
+            }
+            Form::Quicklist(list) => {
+                let all = list.nodes();
+                NodeRefs { pack: None, nodes: all.range(index.min(all.len())..) }
+            }
+        }
     }
 
     /// The elements in order, from either end.

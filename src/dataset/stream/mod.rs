@@ -15,6 +15,7 @@ pub use node::{Entry, Fields, Node};
 
 use super::EncodingLimits;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// Most bytes of names and values that one entry may have, and most bytes of a node whatever the setting says (as
 /// redis: `STREAM_LISTPACK_MAX_SIZE`).
@@ -85,6 +86,12 @@ impl Stream {
     /// Nodes by key, ascending; the key is the id of the node's first entry.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (StreamId, &Node)> {
         self.nodes.iter().map(|(key, node)| (*key, node))
+    }
+
+    /// The nodes behind the one with this key, ascending; all without one.
+    pub fn nodes_behind(&self, key: Option<StreamId>) -> impl Iterator<Item = (StreamId, &Node)> {
+        let from = key.map_or(Bound::Unbounded, Bound::Excluded);
+        self.nodes.range((from, Bound::Unbounded)).map(|(key, node)| (*key, node))
     }
 
     /// Adds a node of a snapshot; `false` if there is one with this key. The counters are not touched.

@@ -92,38 +92,69 @@ pub fn save(hash: &Hash, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
             put_listpack(out, pack, dialect);
             LISTPACK_EXPIRY
         }
-        _ if hash.expiring() == 0 => save_one_by_one(hash, out),
-        _ if dialect.is_valkey() => save_valkey_expiry(hash, out),
-        _ => save_redis_expiry(hash, out),
+        _ => {
+            let table = match table(hash, dialect) {
+                Table::RedisExpiry(_) => Table::RedisExpiry(earliest(hash)),
+                table => table,
+            };
+            let type_byte = table.begin(hash, out);
+            hash.iter().for_each(|entry| table.put(entry, out));
+            type_byte
+        }
     }
 }
 
-/// Appends the value as type 4, which every server reads and which holds no expiry; answers the type byte.
-pub fn save_one_by_one(hash: &Hash, out: &mut Vec<u8>) -> u8 {
-    put_length(out, hash.len() as u64);
-    hash.iter().for_each(|entry| put_pair(entry, out));
-    PLAIN
+/// How fields are written one by one.
+#[derive(Clone, Copy, Debug)]
+pub enum Table {
+    /// Every server reads it; it holds no expiry.
+    Plain,
+    ValkeyExpiry,
+    /// Expiries count from the earliest one, ms.
+    RedisExpiry(i64),
 }
 
-fn save_valkey_expiry(hash: &Hash, out: &mut Vec<u8>) -> u8 {
-    put_length(out, hash.len() as u64);
-    for entry in hash.iter() {
-        put_pair(entry, out);
-        let ms = entry.expiry.map_or(VALKEY_NEVER, |at| at.0);
-        out.extend_from_slice(&ms.to_le_bytes());
+/// How servers of this dialect write the fields; the earliest expiry is not looked for.
+pub(super) fn table(hash: &Hash, dialect: Dialect) -> Table {
+    match hash.expiring() {
+        0 => Table::Plain,
+        _ if dialect.is_valkey() => Table::ValkeyExpiry,
+        _ => Table::RedisExpiry(0),
     }
-    VALKEY_EXPIRY
 }
 
-fn save_redis_expiry(hash: &Hash, out: &mut Vec<u8>) -> u8 {
-    let base = earliest(hash);
-    out.extend_from_slice(&base.to_le_bytes());
-    put_length(out, hash.len() as u64);
-    for entry in hash.iter() {
-        put_length(out, entry.expiry.map_or(0, |at| at.0.abs_diff(base) + 1));
-        put_pair(entry, out);
+impl Table {
+    pub(super) fn type_byte(self) -> u8 {
+        match self {
+            Self::Plain => PLAIN,
+            Self::ValkeyExpiry => VALKEY_EXPIRY,
+            Self::RedisExpiry(_) => REDIS_EXPIRY,
+        }
     }
-    REDIS_EXPIRY
+
+    /// Appends what is before the fields; answers the type byte.
+    pub(super) fn begin(self, hash: &Hash, out: &mut Vec<u8>) -> u8 {
+        if let Self::RedisExpiry(earliest) = self {
+            out.extend_from_slice(&earliest.to_le_bytes());
+        }
+        put_length(out, hash.len() as u64);
+        self.type_byte()
+    }
+
+    pub(super) fn put(self, entry: Entry<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain => put_pair(entry, out),
+            Self::ValkeyExpiry => {
+                put_pair(entry, out);
+                let ms = entry.expiry.map_or(VALKEY_NEVER, |at| at.0);
+                out.extend_from_slice(&ms.to_le_bytes());
+            }
+            Self::RedisExpiry(earliest) => {
+                put_length(out, entry.expiry.map_or(0, |at| at.0.abs_diff(earliest) + 1));
+                put_pair(entry, out);
+            }
+        }
+    }
 }
 
 fn put_pair(entry: Entry<'_>, out: &mut Vec<u8>) {

@@ -63,30 +63,44 @@ fn node(src: &mut Source<'_>) -> Result<Node, LoadError> {
 
 /// Appends the body in the newest form; answers the type byte.
 pub fn save(list: &List, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
-    put_length(out, list.nodes().count() as u64);
-    for node in list.nodes() {
-        match node {
-            NodeRef::Plain(bytes) => {
-                put_length(out, PLAIN);
-                put_plain(out, bytes);
-            }
-            NodeRef::Packed(pack) => {
-                put_length(out, PACKED);
-                put_listpack(out, pack, dialect);
-            }
+    let type_byte = begin(list, out);
+    list.nodes().for_each(|node| put_node(node, dialect, out));
+    type_byte
+}
+
+/// Appends what is before the nodes; answers the type byte.
+pub(super) fn begin(list: &List, out: &mut Vec<u8>) -> u8 {
+    put_length(out, list.nodes().len() as u64);
+    NODES
+}
+
+pub(super) fn put_node(node: NodeRef<'_>, dialect: Dialect, out: &mut Vec<u8>) {
+    match node {
+        NodeRef::Plain(bytes) => {
+            put_length(out, PLAIN);
+            put_plain(out, bytes);
+        }
+        NodeRef::Packed(pack) => {
+            put_length(out, PACKED);
+            put_listpack(out, pack, dialect);
         }
     }
-    NODES
 }
 
 /// Appends the body in the form that every server reads, for sub-replicas that know no listpacks; answers the
 /// type byte.
 pub fn save_one_by_one(list: &List, out: &mut Vec<u8>) -> u8 {
-    put_length(out, list.len() as u64);
+    let type_byte = begin_one_by_one(list, out);
     let mut scratch = Default::default();
     for element in list.iter() {
         put_string(out, element.text(&mut scratch));
     }
+    type_byte
+}
+
+/// Appends what is before the elements; answers the type byte.
+pub(super) fn begin_one_by_one(list: &List, out: &mut Vec<u8>) -> u8 {
+    put_length(out, list.len() as u64);
     STRINGS
 }
 

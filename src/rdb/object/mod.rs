@@ -3,6 +3,7 @@
 pub mod hash;
 pub mod list;
 pub mod module;
+pub mod parts;
 pub mod set;
 pub mod stream;
 pub mod string;

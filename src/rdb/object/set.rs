@@ -50,9 +50,15 @@ pub fn save(set: &Set, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
 
 /// Appends the value as type 2, which every server reads; answers the type byte.
 pub fn save_one_by_one(set: &Set, out: &mut Vec<u8>) -> u8 {
-    put_length(out, set.len() as u64);
     let mut scratch = IntText::default();
+    let type_byte = begin_one_by_one(set, out);
     set.iter().for_each(|member| put_string(out, member.text(&mut scratch)));
+    type_byte
+}
+
+/// Appends what is before the members; answers the type byte.
+pub(super) fn begin_one_by_one(set: &Set, out: &mut Vec<u8>) -> u8 {
+    put_length(out, set.len() as u64);
     PLAIN
 }
 

@@ -137,12 +137,26 @@ fn load_consumer(
 /// Writes a stream in the version of this dialect's servers; answers its type byte. What an older version cannot
 /// hold is left out.
 pub fn save(stream: &Stream, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
-    let type_byte = version(dialect);
+    let type_byte = begin(stream, dialect, out);
+    stream.nodes().for_each(|(key, node)| put_node(key, node, dialect, out));
+    end(stream, dialect, out);
+    type_byte
+}
+
+/// Appends what is before the nodes; answers the type byte.
+pub(super) fn begin(stream: &Stream, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
     put_length(out, stream.nodes().len() as u64);
-    for (key, node) in stream.nodes() {
-        put_plain(out, &key.to_bytes());
-        put_listpack(out, node.pack(), dialect);
-    }
+    version(dialect)
+}
+
+pub(super) fn put_node(key: StreamId, node: &Node, dialect: Dialect, out: &mut Vec<u8>) {
+    put_plain(out, &key.to_bytes());
+    put_listpack(out, node.pack(), dialect);
+}
+
+/// Appends what is behind the nodes: counters and groups.
+pub(super) fn end(stream: &Stream, dialect: Dialect, out: &mut Vec<u8>) {
+    let type_byte = version(dialect);
     let counters = stream.counters();
     put_length(out, counters.length);
     put_id(out, counters.last_id);
@@ -160,7 +174,6 @@ pub fn save(stream: &Stream, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
         }
         save_consumers(group, type_byte, out);
     }
-    type_byte
 }
 
 fn version(dialect: Dialect) -> u8 {

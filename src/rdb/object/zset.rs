@@ -1,6 +1,6 @@
 //! Sorted sets: members and scores one by one (types 3 and 5), or a compact blob of both (12 and 17).
 
-use crate::dataset::packed::listpack::{IntText, Listpack};
+use crate::dataset::packed::listpack::{Element, IntText, Listpack};
 use crate::dataset::zset::{Pairs, ZSet, ZSetBuilder};
 use crate::dataset::{Dialect, EncodingLimits, Value};
 use crate::rdb::LoadError;
@@ -74,13 +74,20 @@ pub fn save(zset: &ZSet, dialect: Dialect, out: &mut Vec<u8>) -> u8 {
 /// Appends the body in the form that every server reads, also one before 7.0; highest first as the servers do, which
 /// makes their skiplists quick to build.
 pub fn save_one_by_one(zset: &ZSet, out: &mut Vec<u8>) -> u8 {
+    let type_byte = begin_one_by_one(zset, out);
+    zset.iter().rev().for_each(|(member, score)| put_pair(member, score, out));
+    type_byte
+}
+
+/// Appends what is before the members; answers the type byte.
+pub(super) fn begin_one_by_one(zset: &ZSet, out: &mut Vec<u8>) -> u8 {
     put_length(out, zset.len() as u64);
-    let mut scratch = IntText::default();
-    for (member, score) in zset.iter().rev() {
-        put_string(out, member.text(&mut scratch));
-        out.extend_from_slice(&score.to_le_bytes());
-    }
     BINARY_SCORES
+}
+
+pub(super) fn put_pair(member: Element<'_>, score: f64, out: &mut Vec<u8>) {
+    put_string(out, member.text(&mut IntText::default()));
+    out.extend_from_slice(&score.to_le_bytes());
 }
 
 #[cfg(test)]

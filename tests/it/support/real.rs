@@ -80,6 +80,14 @@ impl Real {
         Some(Self::start_in(name, ports::free(), dir, settings))
     }
 
+    /// Loads this snapshot in place of its data, as at a start: what it cannot read ends it.
+    #[allow(dead_code, reason = "the benches do not use it")]
+    #[track_caller]
+    pub fn reload(&self, snapshot: &[u8]) {
+        std::fs::write(self.dir.path().join("dump.rdb"), snapshot).expect("writing the snapshot");
+        self.client().must("DEBUG RELOAD NOSAVE");
+    }
+
     /// Kills it and starts it again on the same port, empty.
     pub fn restart(&mut self) {
         self.kill();

@@ -13,7 +13,7 @@ use crate::position::{DbIndex, Offset, Position, ReplId};
 use crate::progress::{self, Screen};
 use crate::serve::{Listeners, WorkerHandle, serve, start_worker};
 use crate::status::Status;
-use crate::upstream::{Link, Reaper, Report};
+use crate::upstream::{Link, Reaper, Report, watch_sentinels};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -55,6 +55,7 @@ pub async fn run(
         () = serve_admin(admin) => {}
         () = sample(&status) => {}
         () = progress::show(&status, screen) => {}
+        () = watch_sentinels(Arc::clone(&server.config), &server.master) => {}
         () = stop => {}
     }
     // The listeners and workers went with their future: no new clients, and the present ones are cut.

@@ -30,6 +30,14 @@ fn parse_stat(stat: &str) -> Option<CpuTime> {
     Some(CpuTime { user_s: next()?, system_s: next()? })
 }
 
+/// The machine's name (in Kubernetes the pod's); `remora` where it has none, or where it looks like an address.
+pub fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    let fits = !name.is_empty() && name.parse::<std::net::IpAddr>().is_err();
+    if fits { name.to_owned() } else { "remora".to_owned() }
+}
+
 /// Resident memory, bytes.
 pub fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

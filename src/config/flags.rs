@@ -57,10 +57,13 @@ pub fn from_process(
     let mut warnings = Vec::new();
     if let Some(path) = matches.get_one::<PathBuf>("file") {
         warnings = file::load(path, &mut config)?;
+        // Absolute, since `dir` is gone to; standard input cannot be written.
+        config.config_file = std::fs::canonicalize(path).ok().filter(|path| path.is_file());
     }
     read_environment(environment, &mut config, &mut warnings)?;
     read_flags(&matches, &mut config)?;
-    let master = config.replicaof.clone().ok_or(ConfigError::NoMaster)?;
+    let unnamed = config.sentinel.as_ref().map(|_| Master::unknown());
+    let master = config.replicaof.clone().or(unnamed).ok_or(ConfigError::NoMaster)?;
     Ok(Action::Run(Box::new(Startup { config, master, warnings })))
 }
 

@@ -1,7 +1,7 @@
 //! The settings while the program runs: many readers, and CONFIG SET.
 
 use super::table::{SETTINGS, Setting};
-use super::{Config, foreign};
+use super::{Config, foreign, rewrite};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +9,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 type OnChange = Box<dyn Fn(&Config) + Send + Sync>;
 
+/// Why CONFIG REWRITE did nothing.
+#[derive(Debug)]
+pub enum RewriteRefused {
+    /// The program was started without a file.
+    NoFile,
+    /// The file cannot be written.
+    Failed(std::io::Error),
+}
+
 /// The settings of now. Readers that ask often keep a [`Watch`], which costs one relaxed load while nothing
 /// changes.
 pub struct LiveConfig {
     current: Mutex<Arc<Config>>,
+    /// As of the start or the last rewrite.
+    written: Mutex<Arc<Config>>,
     generation: AtomicU64,
     on_change: Mutex<Vec<OnChange>>,
 }
@@ -29,7 +40,13 @@ pub enum SetRefused {
 impl LiveConfig {
     /// Starts with the checked settings.
     pub fn new(config: Config) -> Self {
-        Self { current: Mutex::new(Arc::new(config)), generation: AtomicU64::new(0), on_change: Mutex::default() }
+        let config = Arc::new(config);
+        Self {
+            current: Mutex::new(Arc::clone(&config)),
+            written: Mutex::new(config),
+            generation: AtomicU64::new(0),
+            on_change: Mutex::default(),
+        }
     }
 
     /// The settings of now, as a whole. Takes a short lock.
@@ -76,6 +93,16 @@ impl LiveConfig {
             setting.read_text(&mut config, value).map_err(|why| failed(&why))?;
         }
         self.publish(config);
+        Ok(())
+    }
+
+    /// CONFIG REWRITE: writes what was changed into the file that the program was started from.
+    pub fn rewrite(&self) -> Result<(), RewriteRefused> {
+        let mut written = self.written.lock();
+        let now = self.get();
+        let path = now.config_file.as_deref().ok_or(RewriteRefused::NoFile)?;
+        rewrite::rewrite(path, &written, &now).map_err(RewriteRefused::Failed)?;
+        *written = now;
         Ok(())
     }
 

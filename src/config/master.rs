@@ -93,6 +93,30 @@ impl Master {
     }
 }
 
+impl Master {
+    /// Stands for a master that the Sentinels have not named yet.
+    pub fn unknown() -> Self {
+        Self::tcp("", 0)
+    }
+
+    /// Is there a master to follow?
+    pub fn is_known(&self) -> bool {
+        !matches!(&self.address, Address::Tcp { host, .. } if host.is_empty())
+    }
+
+    /// As the file has it, credentials included.
+    pub(super) fn to_setting(&self) -> Vec<u8> {
+        let Address::Tcp { host, port } = &self.address else { return self.to_string().into() };
+        if self.user.is_none() && self.password.is_none() {
+            return self.to_string().into();
+        }
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let user = percent_encoded(self.user.as_deref().unwrap_or_default().as_bytes());
+        let password = self.password.as_ref().map(|secret| format!(":{}", percent_encoded(secret.reveal())));
+        format!("redis://{user}{}@{host}:{port}", password.unwrap_or_default()).into()
+    }
+}
+
 impl fmt::Display for Master {
     /// As CONFIG GET shows it: `host port`, never the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,6 +145,11 @@ fn host_port(text: &str) -> Result<(String, Option<u16>), String> {
 
 fn parse_port(text: &str) -> Result<u16, String> {
     text.parse().ok().filter(|port| *port != 0).ok_or_else(|| "Invalid master port".into())
+}
+
+fn percent_encoded(bytes: &[u8]) -> String {
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b"-._~".contains(&c);
+    bytes.iter().map(|&c| if plain(c) { char::from(c).to_string() } else { format!("%{c:02X}") }).collect()
 }
 
 fn percent_decoded(text: &str) -> Result<Vec<u8>, String> {

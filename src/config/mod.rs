@@ -10,12 +10,15 @@ mod flags;
 mod foreign;
 mod live;
 mod master;
+mod rewrite;
+mod sentinel;
 mod table;
 mod value;
 
 pub use flags::{Action, Startup, from_process};
-pub use live::{LiveConfig, SetRefused, Watch};
+pub use live::{LiveConfig, RewriteRefused, SetRefused, Watch};
 pub use master::{Address, Master};
+pub use sentinel::Sentinels;
 pub use table::{SETTINGS, Setting};
 pub use value::{BindAddress, DebugCommand, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret};
 
@@ -27,6 +30,8 @@ use std::{fmt, io};
 /// All settings, checked. Field names are the settings' names with their unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// The file that the program was started from, for CONFIG REWRITE.
+    pub config_file: Option<PathBuf>,
     /// The master to follow at start; REPLICAOF changes it.
     pub replicaof: Option<Master>,
     /// ACL user towards the master; `default` if not set.
@@ -67,6 +72,12 @@ pub struct Config {
     pub replica_announce_ip: Option<String>,
     /// Port that the master shows for us; 0 is `port`.
     pub replica_announce_port: u16,
+    /// Whether Sentinel lists us.
+    pub replica_announced: bool,
+    /// The Sentinels that say who the master is.
+    pub sentinel: Option<Sentinels>,
+    /// Password towards the Sentinels.
+    pub sentinel_auth_pass: Option<Secret>,
     /// What Sentinel reads; 0 is never promoted.
     pub replica_priority: u32,
     /// Limits of what waits to be sent to clients.
@@ -107,9 +118,19 @@ pub struct Encodings {
     pub hll_sparse_bytes: usize,
 }
 
+impl Config {
+    /// What the master is told to show for us, if anything. Who follows Sentinels is not to be listed by them: they
+    /// pass over a replica that announces a name.
+    pub fn announced_ip(&self) -> Option<String> {
+        let named = || self.sentinel.as_ref().map(|_| crate::process::host_name());
+        self.replica_announce_ip.clone().or_else(named)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
+            config_file: None,
             replicaof: None,
             masteruser: None,
             masterauth: None,
@@ -130,6 +151,9 @@ impl Default for Config {
             replica_serve_stale_data: true,
             replica_announce_ip: None,
             replica_announce_port: 0,
+            replica_announced: true,
+            sentinel: None,
+            sentinel_auth_pass: None,
             replica_priority: 0,
             output_limits: OutputLimits::default(),
             encodings: Encodings::default(),

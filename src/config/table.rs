@@ -2,7 +2,7 @@
 //! `Config` and a row here; flag, variable, file, `--help`, CONFIG GET and CONFIG SET follow from the row.
 
 use super::value::{self, BindAddress, DebugCommand, LogFormat, LogLevel, Secret};
-use super::{Config, Master};
+use super::{Config, Master, Sentinels};
 
 /// Reads the words of a value into the field of a config; the complaint is worded for people.
 type Read = fn(&mut Config, &[&[u8]]) -> Result<(), String>;
@@ -258,6 +258,30 @@ pub static SETTINGS: &[Setting] = &[
     )
     .aliases(&["slave-announce-port"])
     .live(),
+    Setting::new(
+        "replica-announced",
+        "yes|no",
+        "Whether Sentinel lists us among the replicas",
+        |c, w| put(&mut c.replica_announced, text(w).and_then(value::yes_no)),
+        |c| yes_no(c.replica_announced),
+    )
+    .live(),
+    Setting::new(
+        "sentinel",
+        "NAME HOST:PORT...",
+        "Asks these Sentinels for the master of this name and follows it; replicaof may then be missing",
+        |c, w| put(&mut c.sentinel, texts(w).and_then(|w| Sentinels::parse(&w))),
+        |c| c.sentinel.as_ref().map(ToString::to_string).unwrap_or_default().into(),
+    )
+    .words(),
+    Setting::new(
+        "sentinel-auth-pass",
+        "PASSWORD",
+        "Password towards the Sentinels",
+        |c, w| put(&mut c.sentinel_auth_pass, Ok(secret(w))),
+        |c| revealed(c.sentinel_auth_pass.as_ref()),
+    )
+    .secret(),
     Setting::new(
         "replica-priority",
         "N",

@@ -272,6 +272,27 @@ pub(super) fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(words)
 }
 
+/// A value as one word of the file: in quotes if it needs them.
+pub(super) fn as_word(text: &[u8]) -> Vec<u8> {
+    let bare = |c: &u8| c.is_ascii_graphic() && !matches!(c, b'"' | b'\'' | b'\\');
+    if !text.is_empty() && text[0] != b'#' && text.iter().all(bare) {
+        return text.to_vec();
+    }
+    let mut out = b"\"".to_vec();
+    for &c in text {
+        match c {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', c]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b' '..=b'~' => out.push(c),
+            c => out.extend_from_slice(format!("\\x{c:02x}").as_bytes()),
+        }
+    }
+    out.push(b'"');
+    out
+}
+
 /// A word that starts without a quote; a quote inside of it opens a quoted rest (`ab"c d"`), as in redis 7.0.
 fn bare<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     while let Some((&c, tail)) = rest.split_first() {

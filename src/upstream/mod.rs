@@ -8,6 +8,7 @@ mod follow;
 mod handshake;
 mod loader;
 mod report;
+mod sentinel;
 mod snapshot;
 mod wire;
 
@@ -29,6 +30,7 @@ use wire::Wire;
 
 pub use loader::Reaper;
 pub use report::Report;
+pub use sentinel::watch_sentinels;
 
 /// Why an attempt or a standing link ended.
 #[derive(Debug)]
@@ -141,6 +143,13 @@ impl Link {
         let mut backoff = Backoff::default();
         loop {
             let master = masters.borrow_and_update().clone();
+            if !master.is_known() {
+                // The Sentinels have not named it yet. Without a sender nothing will come, nor will it end.
+                if masters.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
             self.report.following(&master);
             let fault = tokio::select! {
                 error = self.attempt(&master) => Some(error),

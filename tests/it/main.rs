@@ -27,6 +27,7 @@ mod replies;
 mod restart;
 mod resume;
 mod rules;
+mod sentinel;
 mod sessions;
 mod settings;
 mod shutdown;

@@ -3,7 +3,7 @@
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
 use crate::command::{glob, help};
-use crate::config::SetRefused;
+use crate::config::{RewriteRefused, SetRefused};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
@@ -46,9 +46,24 @@ pub(super) fn resetstat(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Repl
     Ok(())
 }
 
-/// The file is the user's: it is never written. Sentinel sends this after SLAVEOF and lives with the refusal.
-pub(super) fn rewrite(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
-    Err(Refusal::text("ERR The server is running without a config file"))
+/// Sentinel sends this after SLAVEOF, and lives with a refusal.
+pub(super) fn rewrite(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    cx.server.config.rewrite().map_err(|why| match why {
+        RewriteRefused::NoFile => Refusal::text("ERR The server is running without a config file"),
+        RewriteRefused::Failed(error) => {
+            tracing::warn!(%error, "CONFIG REWRITE failed");
+            Refusal::text(format!("ERR Rewriting config file: {}", os_text(&error)))
+        }
+    })?;
+    tracing::info!(client = cx.session.id(), "the configuration file was rewritten");
+    out.ok();
+    Ok(())
+}
+
+/// The system's words without Rust's `(os error 13)`.
+fn os_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
@@ -59,7 +74,7 @@ pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> 
             ("GET <pattern> [<pattern> ...]", "The settings whose names match, with their values."),
             ("SET <name> <value> [<name> <value> ...]", "Changes settings: all of them, or none."),
             ("RESETSTAT", "Starts the counters of INFO anew."),
-            ("REWRITE", "Refused: the configuration file is never written."),
+            ("REWRITE", "Writes what was changed into the configuration file."),
         ],
     );
     Ok(())

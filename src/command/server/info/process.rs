@@ -38,7 +38,8 @@ pub(super) fn server(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("lru_clock", (cx.now.0 / 1000) & 0xff_ffff);
     let executable = std::env::current_exe().unwrap_or_default();
     text.field("executable", executable.display());
-    text.field("config_file", "");
+    let file = cx.server.config.get().config_file.clone().unwrap_or_default();
+    text.field("config_file", file.display());
     text.field("io_threads_active", u8::from(config.io_threads > 1));
     listeners(&config, text);
 }

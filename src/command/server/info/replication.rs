@@ -29,7 +29,9 @@ pub(super) fn replication(cx: &SessionCx<'_>, text: &mut Text) {
         text.field("master_link_down_since_seconds", seconds_ago(link.down_since()));
     }
     text.field("slave_priority", config.replica_priority);
-    text.fixed("slave_read_only:1 replica_announced:1 connected_slaves:0");
+    text.field("slave_read_only", 1);
+    text.field("replica_announced", u8::from(config.replica_announced));
+    text.fixed("connected_slaves:0");
     if cx.data.limits.dialect.is_valkey() {
         text.field("replicas_waiting_psync", 0);
     }

@@ -1,0 +1,190 @@
+//! Asks Sentinels who the master is, and follows what they say: the setting `sentinel "name" host:port ...`.
+//!
+//! One Sentinel at a time is asked for the address and listened to for `+switch-master`; when it fails the next one is.
+//! Goes out: the master that the link is to follow. An answer with an older configuration epoch than the last one is
+//! that of a Sentinel which was cut off, and is not believed.
+
+use super::wire::Wire;
+use super::{LinkError, connect};
+use crate::config::{Address, Config, LiveConfig, Master, Sentinels};
+use bytes::Bytes;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, interval_at};
+
+/// How often a Sentinel is asked again: an event may get lost.
+const ASK_INTERVAL: Duration = Duration::from_secs(2);
+/// A Sentinel that does not answer within this time is passed over.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pause before the next Sentinel is tried.
+const NEXT_AFTER: Duration = Duration::from_millis(500);
+/// Most values of one answer: SENTINEL MASTER has some fifty.
+const VALUES_MAX: usize = 256;
+
+/// What a Sentinel knows of the master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    host: String,
+    port: u16,
+    epoch: u64,
+}
+
+/// Keeps `master` at what the Sentinels of the settings say until it is dropped; does nothing if there are none.
+pub async fn watch_sentinels(config: Arc<LiveConfig>, master: &watch::Sender<Master>) {
+    let settings = config.get();
+    let Some(sentinels) = &settings.sentinel else { return std::future::pending().await };
+    let (mut epoch, mut failed) = (0, 0);
+    for (host, port) in sentinels.addresses.iter().cycle() {
+        let before = epoch;
+        let Err(error) = listen(&settings, sentinels, (host, *port), master, &mut epoch).await;
+        failed = if epoch > before { 1 } else { failed + 1 };
+        if failed == sentinels.addresses.len() {
+            tracing::warn!(%error, name = sentinels.name, "no Sentinel answers: staying with the present master");
+        } else {
+            tracing::debug!(%error, host, port, "a Sentinel does not answer");
+        }
+        tokio::time::sleep(NEXT_AFTER).await;
+    }
+}
+
+/// Asks one Sentinel now and then and at each switch, until it fails.
+async fn listen(
+    settings: &Config,
+    sentinels: &Sentinels,
+    (host, port): (&str, u16),
+    master: &watch::Sender<Master>,
+    epoch: &mut u64,
+) -> Result<Infallible, LinkError> {
+    let (mut asked, mut events) = (open(settings, host, port).await?, open(settings, host, port).await?);
+    events.command(&[b"SUBSCRIBE", b"+switch-master"]).await?;
+    values(&mut events).await?;
+    tracing::info!(host, port, name = sentinels.name, "a Sentinel answers");
+    let mut tick = interval_at(Instant::now(), ASK_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            heard = events.read() => {
+                heard?;
+                // Whatever it was about, the answer to a question says more.
+                drop(events.take_unread());
+            }
+        }
+        let known = ask(&mut asked, &sentinels.name).await?;
+        if known.epoch >= *epoch {
+            *epoch = known.epoch;
+            follow(known, master);
+        }
+    }
+}
+
+async fn open(settings: &Config, host: &str, port: u16) -> Result<Wire, LinkError> {
+    let io = connect::connect(&Master::tcp(host, port), settings).await?;
+    let mut wire = Wire::new(io, PATIENCE);
+    if let Some(password) = &settings.sentinel_auth_pass {
+        wire.command(&[b"AUTH", password.reveal()]).await?;
+        values(&mut wire).await?;
+    }
+    Ok(wire)
+}
+
+/// The address by the question that every client asks; the epoch from the fuller answer.
+async fn ask(wire: &mut Wire, name: &str) -> Result<Known, LinkError> {
+    wire.command(&[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", name.as_bytes()]).await?;
+    let address = values(wire).await?;
+    let [host, port] = &address[..] else { return Err(unexpected("it does not know this master")) };
+    let port = text(port).parse().map_err(|_| unexpected("a port that is no number"))?;
+    wire.command(&[b"SENTINEL", b"MASTER", name.as_bytes()]).await?;
+    let fields = values(wire).await?;
+    let epoch = fields.chunks_exact(2).find(|pair| &pair[0][..] == b"config-epoch");
+    let epoch = epoch.and_then(|pair| text(&pair[1]).parse().ok()).unwrap_or(0);
+    Ok(Known { host: text(host), port, epoch })
+}
+
+fn follow(known: Known, master: &watch::Sender<Master>) {
+    let address = Address::Tcp { host: known.host, port: known.port };
+    let moved = master.send_if_modified(|master| {
+        let moves = master.address != address;
+        if moves {
+            master.address = address.clone();
+        }
+        moves
+    });
+    if moved {
+        let (host, port) = (address.host(), address.port());
+        tracing::info!(host, port, epoch = known.epoch, "the Sentinels name another master");
+    }
+}
+
+/// A reply in RESP2 as a flat list: the elements of an array, or the one value. An error reply is an error.
+async fn values(wire: &mut Wire) -> Result<Vec<Bytes>, LinkError> {
+    let head = wire.line().await?;
+    let Some(count) = head.strip_prefix(b"*") else { return Ok(vec![value(wire, head).await?]) };
+    let count: i64 = std::str::from_utf8(count).ok().and_then(|count| count.parse().ok()).unwrap_or(-1);
+    let count = usize::try_from(count).unwrap_or(0);
+    if count > VALUES_MAX {
+        return Err(unexpected("an endless answer"));
+    }
+    let mut values = Vec::with_capacity(count);
+    for _ in 0..count {
+        let head = wire.line().await?;
+        values.push(value(wire, head).await?);
+    }
+    Ok(values)
+}
+
+async fn value(wire: &mut Wire, head: Bytes) -> Result<Bytes, LinkError> {
+    match head.first() {
+        Some(b'$') if head[..] == b"$-1"[..] => Ok(Bytes::new()),
+        // No value of a Sentinel holds a line end.
+        Some(b'$') => wire.line().await,
+        Some(b'+' | b':') => Ok(head.slice(1..)),
+        _ => Err(unexpected(&head.escape_ascii().to_string())),
+    }
+}
+
+fn text(bytes: &Bytes) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn unexpected(line: &str) -> LinkError {
+    LinkError::Unexpected { step: "a Sentinel", line: line.chars().take(80).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    async fn read(bytes: &'static [u8]) -> Result<Vec<String>, String> {
+        let (mut ours, theirs) = tokio::io::duplex(4096);
+        ours.write_all(bytes).await.expect("room");
+        let mut wire = Wire::new(Box::new(theirs), Duration::from_millis(100));
+        let values = values(&mut wire).await;
+        values.map(|values| values.iter().map(text).collect()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn answers_are_read_as_flat_lists() {
+        let check =
+            |got: Result<Vec<String>, String>, expected: &[&str]| assert_eq!(got.expect("values"), expected);
+        check(read(b"*2\r\n$9\r\n127.0.0.1\r\n$4\r\n6379\r\n").await, &["127.0.0.1", "6379"]);
+        check(read(b"*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n").await, &["subscribe", "x", "1"]);
+        check(read(b"*-1\r\n").await, &[]);
+        check(read(b"+OK\r\n").await, &["OK"]);
+        assert!(read(b"-NOAUTH Authentication required.\r\n").await.expect_err("an error").contains("NOAUTH"));
+        assert!(read(b"*1000000\r\n").await.expect_err("an error").contains("endless"));
+    }
+
+    #[test]
+    fn only_another_address_moves_the_link() {
+        let (master, mut seen) = watch::channel(Master::tcp("a", 1));
+        let known = |host: &str, port| Known { host: host.into(), port, epoch: 1 };
+        follow(known("a", 1), &master);
+        assert!(!seen.has_changed().expect("a sender"));
+        follow(known("b", 2), &master);
+        assert!(seen.has_changed().expect("a sender"));
+        assert_eq!(seen.borrow_and_update().to_string(), "b 2");
+    }
+}

@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod progress;
 pub mod resp;
 pub mod socket;
+pub mod tls;
 
 // floor 3
 pub mod hub;

@@ -49,6 +49,12 @@ pub const STREAM_BEHIND_SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Longest lines a master may send during the handshake, bytes.
 pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 * 1024;
 
+/// A TLS handshake, with the master or with a client, must be done within this time.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most handshakes with clients at a time. One more ends the oldest of them, which is most likely to be with somebody
+/// who says nothing.
+pub const TLS_HANDSHAKES_MAX: usize = 1024;
+
 /// Most connections to `metrics-addr` at a time; more wait to be accepted.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// The head of a request to `metrics-addr` must have come within this time; an idle connection is closed after it.

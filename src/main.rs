@@ -4,7 +4,7 @@
 
 use remora::allocator::Allocator;
 use remora::command::table;
-use remora::config::{Action, LiveConfig, Startup, from_process};
+use remora::config::{Action, ConfigError, LiveConfig, Startup, from_process};
 use remora::progress::Screen;
 use remora::{demo, logging, node};
 use std::future::Future;
@@ -33,7 +33,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error.to_string());
-            ExitCode::FAILURE
+            let of_settings = error.get_ref().is_some_and(|inner| inner.is::<ConfigError>());
+            if of_settings { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

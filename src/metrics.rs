@@ -91,6 +91,21 @@ static METRICS: &[(&str, Kind, &str)] = &[
     ("remora_pubsub_names", Kind::Gauge, "Names with a subscriber by kind: channel, pattern, shard"),
     ("remora_client_input_bytes_total", Kind::Counter, "Bytes read from clients"),
     ("remora_client_output_bytes_total", Kind::Counter, "Bytes written to clients"),
+    (
+        "remora_tls_certificate_expiry_timestamp_seconds",
+        Kind::Gauge,
+        "When certificates end by purpose: server, client, ca",
+    ),
+    (
+        "remora_tls_reloads_total",
+        Kind::Counter,
+        "Times that changed certificates were read, by result: ok, failed",
+    ),
+    (
+        "remora_tls_handshakes_total",
+        Kind::Counter,
+        "Handshakes with clients by result: ok, failed, timeout, dropped",
+    ),
     ("remora_commands_total", Kind::Counter, "Commands of clients that ran, by command"),
     ("remora_commands_rejected_total", Kind::Counter, "Commands refused before they ran, by command"),
     ("remora_commands_failed_total", Kind::Counter, "Commands that ran and answered an error, by command"),
@@ -118,6 +133,7 @@ pub fn render(numbers: &Numbers<'_>) -> String {
         sync_metrics(numbers.status);
         data_metrics(numbers);
         client_metrics(numbers, &totals);
+        tls_metrics(numbers.status);
         command_metrics(numbers.commands, &totals);
     });
     let mut text = handle.render();
@@ -226,6 +242,14 @@ fn client_metrics(numbers: &Numbers<'_>, totals: &Totals) {
     set("remora_slowlog_entries", numbers.status.slowlog.len());
 }
 
+fn tls_metrics(status: &Status) {
+    for (purpose, ends) in status.tls.expiries() {
+        gauge!("remora_tls_certificate_expiry_timestamp_seconds", "purpose" => purpose).set(ends.as_float());
+    }
+    tally("remora_tls_reloads_total", "result", &status.tls.reloads);
+    tally("remora_tls_handshakes_total", "result", &status.tls.handshakes);
+}
+
 fn command_metrics(names: &[&str], totals: &Totals) {
     for (name, stat) in names.iter().zip(&totals.commands) {
         let counts = [
@@ -330,6 +354,9 @@ mod tests {
         status.link.partial_syncs.count("ok");
         status.link.disconnects.count("closed");
         status.link.apply_errors.count("zadd");
+        status.tls.set_expiries([("server", UnixMs(2_000_000))]);
+        status.tls.reloads.count("ok");
+        status.tls.handshakes.count("failed");
         status
     }
 
@@ -383,6 +410,8 @@ mod tests {
             "remora_commands_unknown_total 1",
             "remora_errors_total{code=\"WRONGTYPE\"} 1",
             "remora_keyspace_misses_total 4",
+            "remora_tls_certificate_expiry_timestamp_seconds{purpose=\"server\"} 2000",
+            "remora_tls_handshakes_total{result=\"failed\"} 1",
             "remora_command_duration_seconds_bucket{cmd=\"get\",le=\"0.000001024\"} 0",
             "remora_command_duration_seconds_bucket{cmd=\"get\",le=\"0.000002048\"} 1",
             "remora_command_duration_seconds_bucket{cmd=\"get\",le=\"+Inf\"} 1",

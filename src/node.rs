@@ -6,13 +6,14 @@
 use crate::admin::Admin;
 use crate::clock::UnixMs;
 use crate::command::session::Server;
-use crate::config::{Config, LiveConfig, Master};
+use crate::config::{Config, ConfigError, LiveConfig, Master};
 use crate::dataset::Dataset;
 use crate::dataset::gate::{Reader, Writer, gate};
 use crate::position::{DbIndex, Offset, Position, ReplId};
 use crate::progress::{self, Screen};
 use crate::serve::{Listeners, WorkerHandle, serve, start_worker};
 use crate::status::Status;
+use crate::tls::Tls;
 use crate::upstream::{Link, Reaper, Report, watch_sentinels};
 use std::future::Future;
 use std::io;
@@ -33,8 +34,9 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let settings = config.get();
-    let listeners = Listeners::bind(&settings)?;
     let status = Arc::new(Status::new(UnixMs::now()));
+    let tls = start_tls(&config, &status)?;
+    let listeners = Listeners::bind(&settings)?;
 
     let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
     let empty = Dataset::new(settings.databases, nowhere, settings.encodings.into());
@@ -45,15 +47,16 @@ pub async fn run(
     let workers: Vec<WorkerHandle> =
         workers.map(|(n, reader)| start_worker(n, reader, Arc::clone(&server))).collect::<io::Result<_>>()?;
     let masters = server.master.subscribe();
-    let link = LinkThread::start(writer, &server, masters)?;
+    let link = LinkThread::start(writer, &server, masters, Arc::clone(&tls))?;
 
-    for address in listeners.addresses() {
-        tracing::info!(%address, workers = workers.len(), "ready to take clients");
+    for (address, encrypted) in listeners.addresses() {
+        tracing::info!(%address, tls = encrypted, workers = workers.len(), "ready to take clients");
     }
     tokio::select! {
-        () = serve(listeners, workers, Arc::clone(&server)) => {}
+        failed = serve(listeners, workers, Arc::clone(&server), Arc::clone(&tls)) => failed?,
         () = serve_admin(admin) => {}
         () = sample(&status) => {}
+        () = refresh(&tls, &server.config) => {}
         () = progress::show(&status, screen) => {}
         () = watch_sentinels(Arc::clone(&server.config), &server.master) => {}
         () = stop => {}
@@ -62,6 +65,35 @@ pub async fn run(
     tracing::info!("stopping");
     link.stop();
     Ok(())
+}
+
+/// Reads certificates and keys; CONFIG SET of what cannot be used is refused from now on.
+fn start_tls(config: &Arc<LiveConfig>, status: &Arc<Status>) -> io::Result<Arc<Tls>> {
+    let tls = Tls::start(&config.get(), Arc::clone(status));
+    let tls = tls.map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, ConfigError::from(fault)))?;
+    let tls = Arc::new(tls);
+    config.guard(Tls::check);
+    let changed = Arc::clone(&tls);
+    config.on_change(move |config| changed.follow(config));
+    Ok(tls)
+}
+
+/// Looks for changed certificates each `tls-auto-reload-interval`.
+async fn refresh(tls: &Arc<Tls>, config: &LiveConfig) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut passed_s = 0;
+    loop {
+        second.tick().await;
+        passed_s += 1;
+        let config = config.get();
+        if config.tls.auto_reload_interval_s == 0 || passed_s < config.tls.auto_reload_interval_s {
+            continue;
+        }
+        passed_s = 0;
+        let tls = Arc::clone(tls);
+        // The file system may be slow. A panic there would be ours, and shows itself.
+        drop(tokio::task::spawn_blocking(move || tls.refresh(&config)).await);
+    }
 }
 
 /// Probes and metrics, unless `metrics-addr` is `none`.
@@ -95,10 +127,15 @@ struct LinkThread {
 }
 
 impl LinkThread {
-    fn start(writer: Writer, server: &Server, masters: watch::Receiver<Master>) -> io::Result<Self> {
+    fn start(
+        writer: Writer,
+        server: &Server,
+        masters: watch::Receiver<Master>,
+        tls: Arc<Tls>,
+    ) -> io::Result<Self> {
         let report = Report::new(Arc::clone(&server.status));
         let (config, hub) = (Arc::clone(&server.config), Arc::clone(&server.hub));
-        let link = Link::new(writer, config, report, hub, Reaper::start()?, Arc::clone(&server.watched));
+        let link = Link::new(writer, config, report, hub, Reaper::start()?, Arc::clone(&server.watched), tls);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let work = move || {

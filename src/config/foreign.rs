@@ -19,7 +19,6 @@ pub(super) fn judge(name: &str, words: &[&[u8]]) -> Foreign {
         "include" => Foreign::Refused("not supported; give one whole file"),
         "user" => Foreign::Refused("ACL users are not part of this version; use requirepass"),
         "aclfile" if !unset => Foreign::Refused("ACL files are not part of this version; use requirepass"),
-        "tls-replication" if !unset => Foreign::Refused("TLS towards the master is not part of this version"),
         "cluster-enabled" if !unset => Foreign::Refused("remora is no member of a cluster"),
         _ if FIXED.iter().any(|(known, _)| *known == name) => Foreign::Ignored,
         _ if IGNORED.split_ascii_whitespace().any(|known| known == name) => Foreign::Ignored,
@@ -81,11 +80,9 @@ const IGNORED: &str = "
     server-cpulist server_cpulist set-proc-title shutdown-on-sigint shutdown-on-sigterm shutdown-timeout
     slave-ignore-maxmemory slave-lazy-flush slot-migration-max-failover-repl-bytes socket-mark-id
     stop-writes-on-bgsave-error supervised syslog-enabled syslog-facility syslog-ident tcp-backlog
-    tls-auth-clients tls-auth-clients-user tls-auto-reload-interval tls-ca-cert-dir tls-ca-cert-file
-    tls-cert-file tls-ciphers tls-ciphersuites tls-client-cert-file tls-client-key-file
-    tls-client-key-file-pass tls-cluster tls-dh-params-file tls-key-file tls-key-file-pass tls-port
-    tls-prefer-server-ciphers tls-protocols tls-replication tls-session-cache-size
-    tls-session-cache-timeout tls-session-caching tracking-table-max-keys unixsocketgroup watchdog-period
+    tls-auth-clients-user tls-ciphers tls-ciphersuites tls-cluster tls-dh-params-file
+    tls-prefer-server-ciphers tls-session-cache-size tls-session-cache-timeout tls-session-caching
+    tracking-table-max-keys unixsocketgroup watchdog-period
 ";
 
 #[cfg(test)]
@@ -103,9 +100,9 @@ mod tests {
 
     #[test]
     fn what_would_weaken_security_is_refused() {
-        assert!(matches!(judge("tls-replication", &[b"yes"]), Foreign::Refused(_)));
+        assert!(matches!(judge("cluster-enabled", &[b"yes"]), Foreign::Refused(_)));
         assert!(matches!(judge("user", &[b"default", b"off"]), Foreign::Refused(_)));
-        assert_eq!(judge("tls-replication", &[b"no"]), Foreign::Ignored);
+        assert_eq!(judge("cluster-enabled", &[b"no"]), Foreign::Ignored);
         assert_eq!(judge("aclfile", &[b""]), Foreign::Ignored);
         assert_eq!(judge("nosuch", &[]), Foreign::Unknown);
     }

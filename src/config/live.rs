@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 type OnChange = Box<dyn Fn(&Config) + Send + Sync>;
+/// Looks at the settings before and after; complains with the name of one of them.
+type Guard = Box<dyn Fn(&Config, &Config) -> Result<(), (&'static str, String)> + Send + Sync>;
 
 /// Why CONFIG REWRITE did nothing.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub struct LiveConfig {
     written: Mutex<Arc<Config>>,
     generation: AtomicU64,
     on_change: Mutex<Vec<OnChange>>,
+    guards: Mutex<Vec<Guard>>,
 }
 
 /// Why CONFIG SET did nothing.
@@ -46,6 +49,7 @@ impl LiveConfig {
             written: Mutex::new(config),
             generation: AtomicU64::new(0),
             on_change: Mutex::default(),
+            guards: Mutex::default(),
         }
     }
 
@@ -63,6 +67,15 @@ impl LiveConfig {
     /// Calls `f` after each change, on the thread that made it (log level, for one).
     pub fn on_change(&self, f: impl Fn(&Config) + Send + Sync + 'static) {
         self.on_change.lock().push(Box::new(f));
+    }
+
+    /// Asks `guard` before each CONFIG SET, with the settings as they are and as they would be; what it complains
+    /// about is refused.
+    pub fn guard(
+        &self,
+        guard: impl Fn(&Config, &Config) -> Result<(), (&'static str, String)> + Send + Sync + 'static,
+    ) {
+        self.guards.lock().push(Box::new(guard));
     }
 
     /// Changes the settings by code of ours (REPLICAOF).
@@ -91,6 +104,11 @@ impl LiveConfig {
                 return Err(failed("can't set immutable config"));
             }
             setting.read_text(&mut config, value).map_err(|why| failed(&why))?;
+        }
+        let now = self.get();
+        let refused = self.guards.lock().iter().find_map(|guard| guard(&now, &config).err());
+        if let Some((name, why)) = refused {
+            return Err(SetRefused::Failed(name.into(), why));
         }
         self.publish(config);
         Ok(())
@@ -184,6 +202,18 @@ mod tests {
             &[("timeout", "1"), ("maxclients", "x")],
             failed("maxclients", "argument couldn't be parsed into an integer"),
         );
+    }
+
+    #[test]
+    fn a_guard_can_refuse_what_is_well_formed() {
+        let live = LiveConfig::new(Config::default());
+        live.guard(|now, then| {
+            if then.maxclients < now.maxclients { Err(("maxclients", "only upwards".into())) } else { Ok(()) }
+        });
+        assert_eq!(live.set(&[(b"timeout", b"1"), (b"maxclients", b"20000")]), Ok(()));
+        let refused = SetRefused::Failed("maxclients".into(), "only upwards".into());
+        assert_eq!(live.set(&[(b"timeout", b"2"), (b"maxclients", b"1")]), Err(refused));
+        assert_eq!((live.get().timeout_s, live.get().maxclients), (1, 20_000));
     }
 
     #[test]

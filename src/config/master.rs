@@ -22,6 +22,8 @@ pub struct Master {
     pub user: Option<String>,
     /// Password in the URL; `masterauth` otherwise.
     pub password: Option<Secret>,
+    /// The URL asks for TLS; `tls-replication` otherwise.
+    pub tls: bool,
 }
 
 impl Address {
@@ -45,11 +47,11 @@ impl Address {
 impl Master {
     /// A master by host and port, without credentials.
     pub fn tcp(host: impl Into<String>, port: u16) -> Self {
-        Self { address: Address::Tcp { host: host.into(), port }, user: None, password: None }
+        Self { address: Address::Tcp { host: host.into(), port }, user: None, password: None, tls: false }
     }
 
-    /// Reads the words of `replicaof`: `host port`, `host:port`, `redis://user:pass@host:port`, `unix:///path`,
-    /// `/path`. `None` for `no one` and for nothing. The complaint quotes nothing, since a URL holds a password.
+    /// Reads the words of `replicaof`: `host port`, `host:port`, `redis://user:pass@host:port`, `rediss://` for
+    /// TLS, `unix:///path`, `/path`. `None` for `no one` and for nothing. The complaint quotes nothing, since a URL holds a password.
     pub fn parse(words: &[&str]) -> Result<Option<Self>, String> {
         match words {
             [] | [""] => Ok(None),
@@ -61,15 +63,15 @@ impl Master {
     }
 
     fn parse_one(text: &str) -> Result<Self, String> {
-        if let Some(rest) = text.strip_prefix("redis://").or_else(|| text.strip_prefix("valkey://")) {
-            return Self::parse_url(rest);
-        }
-        if text.starts_with("rediss://") || text.starts_with("valkeys://") {
-            return Err("TLS towards the master is not part of this version".into());
+        for (scheme, tls) in [("redis://", false), ("valkey://", false), ("rediss://", true), ("valkeys://", true)]
+        {
+            if let Some(rest) = text.strip_prefix(scheme) {
+                return Ok(Self { tls, ..Self::parse_url(rest)? });
+            }
         }
         let path = text.strip_prefix("unix://").unwrap_or(text);
         if path.starts_with('/') {
-            return Ok(Self { address: Address::Unix(path.into()), user: None, password: None });
+            return Ok(Self { address: Address::Unix(path.into()), user: None, password: None, tls: false });
         }
         let (host, port) = host_port(text)?;
         let port = port.ok_or("the master's port is missing, such as host:6379")?;
@@ -89,7 +91,7 @@ impl Master {
         let user = user.map(percent_decoded).transpose()?;
         let user = user.map(String::from_utf8).transpose().map_err(|_| "the user in the URL is not UTF-8")?;
         let password = password.filter(|p| !p.is_empty()).map(percent_decoded).transpose()?.map(Secret::new);
-        Ok(Self { address: Address::Tcp { host, port: port.unwrap_or(6379) }, user, password })
+        Ok(Self { address: Address::Tcp { host, port: port.unwrap_or(6379) }, user, password, tls: false })
     }
 }
 
@@ -194,6 +196,18 @@ mod tests {
     }
 
     #[test]
+    fn a_url_can_ask_for_tls() {
+        let check = |text: &str, tls: bool| {
+            let master = Master::parse(&[text]).expect("well formed").expect("a master");
+            assert_eq!((master.tls, master.address), (tls, Master::tcp("h", 1).address), "{text}");
+        };
+        check("rediss://h:1", true);
+        check("valkeys://me:secret@h:1/0", true);
+        check("redis://h:1", false);
+        check("h:1", false);
+    }
+
+    #[test]
     fn no_master_and_malformed_ones() {
         for words in [&["no", "one"][..], &["NO", "ONE"], &[""], &[]] {
             assert_eq!(Master::parse(words), Ok(None), "{words:?}");
@@ -205,7 +219,7 @@ mod tests {
             &["host", "70000"],
             &[":1"],
             &["a", "1", "2"],
-            &["rediss://h:1"],
+            &["rediss://:1"],
             &["redis://u:p%4@h:1"],
         ] {
             assert!(Master::parse(words).is_err(), "{words:?}");

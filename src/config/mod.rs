@@ -13,6 +13,7 @@ mod master;
 mod rewrite;
 mod sentinel;
 mod table;
+mod tls;
 mod value;
 
 pub use flags::{Action, Startup, from_process};
@@ -20,6 +21,7 @@ pub use live::{LiveConfig, RewriteRefused, SetRefused, Watch};
 pub use master::{Address, Master};
 pub use sentinel::Sentinels;
 pub use table::{SETTINGS, Setting};
+pub use tls::{AuthClients, TlsProtocols, TlsSettings};
 pub use value::{BindAddress, DebugCommand, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret};
 
 use crate::limits::{DATABASES_DEFAULT, MAXCLIENTS_DEFAULT};
@@ -100,6 +102,8 @@ pub struct Config {
     pub metrics_addr: Option<SocketAddr>,
     /// Who may use DEBUG.
     pub enable_debug_command: DebugCommand,
+    /// TLS to the master and to clients.
+    pub tls: TlsSettings,
 }
 
 /// The `*-max-listpack-*` settings and their kin, in the units of the settings.
@@ -124,6 +128,22 @@ impl Config {
     pub fn announced_ip(&self) -> Option<String> {
         let named = || self.sentinel.as_ref().map(|_| crate::process::host_name());
         self.replica_announce_ip.clone().or_else(named)
+    }
+
+    /// Does the link to this master speak TLS?
+    pub fn tls_to(&self, master: &Master) -> bool {
+        master.tls || (self.tls.replication && matches!(master.address, Address::Tcp { .. }))
+    }
+
+    /// The port that clients and sub-replicas reach us at: of two, the one that the link to our own master goes with
+    /// (as redis 7.0).
+    pub fn announced_port(&self) -> u16 {
+        match (self.replica_announce_port, self.port, self.tls.port) {
+            (0, 0, tls) => tls,
+            (0, _, tls) if tls != 0 && self.tls.replication => tls,
+            (0, port, _) => port,
+            (announced, ..) => announced,
+        }
     }
 }
 
@@ -165,6 +185,7 @@ impl Default for Config {
             dir: PathBuf::from("."),
             metrics_addr: Some(SocketAddr::from(([127, 0, 0, 1], 9121))),
             enable_debug_command: DebugCommand::No,
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -205,6 +226,8 @@ pub enum ConfigError {
     Usage(String),
     /// A setting that does not exist, or whose value is malformed.
     Setting { name: String, source: Source, why: String },
+    /// Settings that do not go together, or what one names cannot be used.
+    Unusable { name: &'static str, why: String },
     /// No master is given.
     NoMaster,
     /// The file cannot be read.
@@ -220,6 +243,7 @@ impl fmt::Display for ConfigError {
             Self::Setting { name, source: Source::File { path, line }, why } => {
                 write!(f, "{}:{line}: {name}: {why}", path.display())
             }
+            Self::Unusable { name, why } => write!(f, "{name}: {why}"),
             Self::NoMaster => f.write_str(
                 "replicaof: no master is given. Name one, such as --replicaof \"127.0.0.1 6379\", or look at \
                  `remora demo`",

@@ -2,7 +2,7 @@
 //! `Config` and a row here; flag, variable, file, `--help`, CONFIG GET and CONFIG SET follow from the row.
 
 use super::value::{self, BindAddress, DebugCommand, LogFormat, LogLevel, Secret};
-use super::{Config, Master, Sentinels};
+use super::{Config, Master, Sentinels, tls};
 
 /// Reads the words of a value into the field of a config; the complaint is worded for people.
 type Read = fn(&mut Config, &[&[u8]]) -> Result<(), String>;
@@ -10,7 +10,7 @@ type Read = fn(&mut Config, &[&[u8]]) -> Result<(), String>;
 type Show = fn(&Config) -> Vec<u8>;
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// The name in the file and as a flag; the variable is `REMORA_` and the name in upper case.
     pub name: &'static str,
@@ -31,26 +31,32 @@ pub struct Setting {
 }
 
 impl Setting {
-    const fn new(name: &'static str, shape: &'static str, help: &'static str, read: Read, show: Show) -> Self {
+    pub(super) const fn new(
+        name: &'static str,
+        shape: &'static str,
+        help: &'static str,
+        read: Read,
+        show: Show,
+    ) -> Self {
         Self { name, aliases: &[], help, shape, words: false, live: false, secret: false, read, show }
     }
 
-    const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+    pub(super) const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
         self
     }
 
-    const fn words(mut self) -> Self {
+    pub(super) const fn words(mut self) -> Self {
         self.words = true;
         self
     }
 
-    const fn live(mut self) -> Self {
+    pub(super) const fn live(mut self) -> Self {
         self.live = true;
         self
     }
 
-    const fn secret(mut self) -> Self {
+    pub(super) const fn secret(mut self) -> Self {
         self.secret = true;
         self
     }
@@ -89,11 +95,29 @@ impl Setting {
 }
 
 /// All settings, in the order of `--help`.
-pub static SETTINGS: &[Setting] = &[
+pub static SETTINGS: &[Setting] = &joined::<{ GENERAL.len() + tls::ROWS.len() }>(&[GENERAL, tls::ROWS]);
+
+/// The rows of several files as one table.
+const fn joined<const N: usize>(files: &[&[Setting]]) -> [Setting; N] {
+    let mut all = [files[0][0]; N];
+    let (mut file, mut row, mut at) = (0, 0, 0);
+    while at < N {
+        if row == files[file].len() {
+            (file, row) = (file + 1, 0);
+        } else {
+            all[at] = files[file][row];
+            (row, at) = (row + 1, at + 1);
+        }
+    }
+    all
+}
+
+/// What has no file of its own.
+const GENERAL: &[Setting] = &[
     Setting::new(
         "replicaof",
         "MASTER",
-        "The master: \"host port\", host:port, redis://user:password@host:port or unix:///path",
+        "The master: \"host port\", host:port, redis://user:password@host:port, rediss:// for TLS, or unix:///path",
         |c, w| put(&mut c.replicaof, texts(w).and_then(|w| Master::parse(&w))),
         |c| c.replicaof.as_ref().map(ToString::to_string).unwrap_or_default().into(),
     )
@@ -443,12 +467,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
 ];
 
-fn put<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+pub(super) fn put<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
     *field = value?;
     Ok(())
 }
 
-fn text<'a>(words: &[&'a [u8]]) -> Result<&'a str, String> {
+pub(super) fn text<'a>(words: &[&'a [u8]]) -> Result<&'a str, String> {
     let word = words.first().copied().unwrap_or_default();
     std::str::from_utf8(word).map_err(|_| "argument is not UTF-8".into())
 }
@@ -457,7 +481,7 @@ fn texts<'a>(words: &[&'a [u8]]) -> Result<Vec<&'a str>, String> {
     words.iter().map(|word| text(&[word])).collect()
 }
 
-fn number<T: TryFrom<i64>>(words: &[&[u8]], min: i64, max: i64) -> Result<T, String> {
+pub(super) fn number<T: TryFrom<i64>>(words: &[&[u8]], min: i64, max: i64) -> Result<T, String> {
     value::number(text(words)?, min, max)
 }
 
@@ -465,7 +489,7 @@ fn bytes<T: TryFrom<u64>>(words: &[&[u8]], min: u64) -> Result<T, String> {
     value::bytes(text(words)?, min)
 }
 
-fn secret(words: &[&[u8]]) -> Option<Secret> {
+pub(super) fn secret(words: &[&[u8]]) -> Option<Secret> {
     words.first().filter(|word| !word.is_empty()).map(|word| Secret::new(*word))
 }
 
@@ -477,15 +501,15 @@ fn metrics_addr(text: &str) -> Result<Option<std::net::SocketAddr>, String> {
     full.parse().map(Some).map_err(|_| "write an address such as 127.0.0.1:9121, or none".into())
 }
 
-fn shown(value: Option<&str>) -> Vec<u8> {
+pub(super) fn shown(value: Option<&str>) -> Vec<u8> {
     value.unwrap_or_default().into()
 }
 
-fn revealed(value: Option<&Secret>) -> Vec<u8> {
+pub(super) fn revealed(value: Option<&Secret>) -> Vec<u8> {
     value.map(Secret::reveal).unwrap_or_default().to_vec()
 }
 
-fn yes_no(value: bool) -> Vec<u8> {
+pub(super) fn yes_no(value: bool) -> Vec<u8> {
     if value { b"yes".to_vec() } else { b"no".to_vec() }
 }
 

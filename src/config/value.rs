@@ -96,6 +96,8 @@ macro_rules! words {
     };
 }
 
+pub(super) use words;
+
 words! {
     /// How much is logged; the words are redis.conf's.
     LogLevel {

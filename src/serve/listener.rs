@@ -1,17 +1,22 @@
 //! Accepts clients, admits up to `maxclients`, deals them to workers in turn.
 
+use super::handshake::Handshakes;
 use super::worker::WorkerHandle;
 use crate::command::session::Server;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::resp::refusal::Refusal;
 use crate::socket::Accepted;
+use crate::tls::Tls;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
 /// Connections that may wait to be accepted (as redis: `tcp-backlog 511`).
@@ -22,32 +27,46 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The sockets that clients connect to.
 pub struct Listeners {
     tcp: Vec<TcpListener>,
+    tls: Vec<TcpListener>,
     unix: Option<(UnixListener, PathBuf)>,
 }
 
 impl Listeners {
-    /// Binds everything that the settings name. An address marked optional may fail, as long as one is bound. Must be
+    /// Binds everything that the settings name, which must be something. An address marked optional may fail. Must be
     /// called inside a runtime.
     pub fn bind(config: &Config) -> io::Result<Self> {
-        let mut tcp = Vec::new();
-        for bind in &config.bind {
-            match bind_tcp(SocketAddr::new(bind.ip, config.port)) {
-                Ok(listener) => tcp.push(listener),
-                Err(error) if bind.optional => tracing::debug!(address = %bind.ip, %error, "not listening"),
-                Err(error) => {
-                    let text = format!("bind {} port {}: {error}", bind.ip, config.port);
-                    return Err(io::Error::new(error.kind(), text));
-                }
-            }
-        }
+        let (tcp, tls) = (bind_port(config, config.port)?, bind_port(config, config.tls.port)?);
         let unix = config.unixsocket.clone().map(bind_unix).transpose()?;
-        Ok(Self { tcp, unix })
+        if tcp.is_empty() && tls.is_empty() && unix.is_none() {
+            let why = "there is nowhere to listen: give a port, a tls-port or a unixsocket".to_owned();
+            let fault = ConfigError::Unusable { name: "port", why };
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, fault));
+        }
+        Ok(Self { tcp, tls, unix })
     }
 
-    /// The TCP addresses that are bound, for the log and for port 0.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.tcp.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    /// The TCP addresses that are bound, for the log; true are those of `tls-port`.
+    pub fn addresses(&self) -> Vec<(SocketAddr, bool)> {
+        let plain = self.tcp.iter().map(|listener| (listener, false));
+        let all = plain.chain(self.tls.iter().map(|listener| (listener, true)));
+        all.filter_map(|(listener, tls)| listener.local_addr().ok().map(|address| (address, tls))).collect()
     }
+}
+
+/// This port of all addresses of `bind`; 0 is none.
+fn bind_port(config: &Config, port: u16) -> io::Result<Vec<TcpListener>> {
+    let mut bound = Vec::new();
+    for bind in config.bind.iter().filter(|_| port != 0) {
+        match bind_tcp(SocketAddr::new(bind.ip, port)) {
+            Ok(listener) => bound.push(listener),
+            Err(error) if bind.optional => tracing::debug!(address = %bind.ip, %error, "not listening"),
+            Err(error) => {
+                let text = format!("bind {} port {port}: {error}", bind.ip);
+                return Err(io::Error::new(error.kind(), text));
+            }
+        }
+    }
+    Ok(bound)
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
@@ -71,33 +90,64 @@ fn bind_unix(path: PathBuf) -> io::Result<(UnixListener, PathBuf)> {
 }
 
 /// Accepts until dropped.
-pub async fn serve(listeners: Listeners, workers: Vec<WorkerHandle>, server: Arc<Server>) {
-    let workers = Arc::new(workers);
+pub async fn serve(
+    listeners: Listeners,
+    workers: Vec<WorkerHandle>,
+    server: Arc<Server>,
+    tls: Arc<Tls>,
+) -> io::Result<()> {
+    let dealer = Arc::new(Dealer { workers, server, dealt: AtomicUsize::new(0) });
     let mut tasks = JoinSet::new();
     for listener in listeners.tcp {
-        let dealer = Dealer { workers: Arc::clone(&workers), server: Arc::clone(&server) };
-        tasks.spawn(async move {
-            loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => dealer.take(stream.into_std().map(Accepted::Tcp)),
-                    Err(error) => pause(&error).await,
-                }
-            }
-        });
+        tasks.spawn(accept_tcp(listener, Arc::clone(&dealer)));
     }
     if let Some((listener, _)) = listeners.unix {
-        let dealer = Dealer { workers: Arc::clone(&workers), server };
-        tasks.spawn(async move {
-            loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => dealer.take(stream.into_std().map(Accepted::Unix)),
-                    Err(error) => pause(&error).await,
-                }
-            }
-        });
+        tasks.spawn(accept_unix(listener, Arc::clone(&dealer)));
+    }
+    if !listeners.tls.is_empty() {
+        let (handshakes, ready) = Handshakes::start(tls, Arc::clone(&dealer.server.status))?;
+        let handshakes = Arc::new(handshakes);
+        for listener in listeners.tls {
+            tasks.spawn(accept_tls(listener, Arc::clone(&dealer), Arc::clone(&handshakes)));
+        }
+        tasks.spawn(deal_ready(ready, dealer));
     }
     while tasks.join_next().await.is_some() {}
     std::future::pending().await
+}
+
+async fn accept_tcp(listener: TcpListener, dealer: Arc<Dealer>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => dealer.take_tcp(stream.into_std()),
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+async fn accept_tls(listener: TcpListener, dealer: Arc<Dealer>, handshakes: Arc<Handshakes>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => dealer.take_tls(stream.into_std(), &handshakes),
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+async fn accept_unix(listener: UnixListener, dealer: Arc<Dealer>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => dealer.take_unix(stream.into_std()),
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+/// Deals connections whose handshake is done.
+async fn deal_ready(mut ready: UnboundedReceiver<Accepted>, dealer: Arc<Dealer>) {
+    while let Some(accepted) = ready.recv().await {
+        dealer.deal(accepted);
+    }
 }
 
 async fn pause(error: &io::Error) {
@@ -107,28 +157,47 @@ async fn pause(error: &io::Error) {
 
 /// Admits connections and deals them out.
 struct Dealer {
-    workers: Arc<Vec<WorkerHandle>>,
+    workers: Vec<WorkerHandle>,
     server: Arc<Server>,
+    dealt: AtomicUsize,
 }
 
 impl Dealer {
-    fn take(&self, accepted: io::Result<Accepted>) {
-        let Ok(mut accepted) = accepted else { return };
-        let config = self.server.config.get();
-        if !self.server.status.clients.admit(config.maxclients) {
-            let line = format!("-{}\r\n", Refusal::TOO_MANY_CLIENTS);
-            // Best effort, as the servers do: the client is closed either way. One who wants TLS could not read it.
-            let _ = match &mut accepted {
-                Accepted::Tcp(stream) => stream.write(line.as_bytes()),
-                Accepted::Unix(stream) => stream.write(line.as_bytes()),
-                Accepted::Tls(..) => Ok(0),
-            };
-            return;
+    fn take_tcp(&self, accepted: io::Result<TcpStream>) {
+        let Ok(mut stream) = accepted else { return };
+        if self.admits(&mut stream) {
+            prepare(&stream, self.server.config.get().tcp_keepalive_s);
+            self.deal(Accepted::Tcp(stream));
         }
-        if let Accepted::Tcp(stream) = &accepted {
-            prepare(stream, config.tcp_keepalive_s);
+    }
+
+    /// One too many is closed without a word, as by the servers: before the handshake it could not read it.
+    fn take_tls(&self, accepted: io::Result<TcpStream>, handshakes: &Handshakes) {
+        let Ok(stream) = accepted else { return };
+        if self.admits(&mut io::sink()) {
+            prepare(&stream, self.server.config.get().tcp_keepalive_s);
+            handshakes.begin(stream);
         }
-        let next = self.server.status.clients.accepted() as usize % self.workers.len().max(1);
+    }
+
+    fn take_unix(&self, accepted: io::Result<UnixStream>) {
+        let Ok(mut stream) = accepted else { return };
+        if self.admits(&mut stream) {
+            self.deal(Accepted::Unix(stream));
+        }
+    }
+
+    /// Is there room for one more? If not, it is told, as far as that needs no waiting: it is closed either way.
+    fn admits(&self, stream: &mut impl Write) -> bool {
+        let admitted = self.server.status.clients.admit(self.server.config.get().maxclients);
+        if !admitted {
+            let _ = stream.write(format!("-{}\r\n", Refusal::TOO_MANY_CLIENTS).as_bytes());
+        }
+        admitted
+    }
+
+    fn deal(&self, accepted: Accepted) {
+        let next = self.dealt.fetch_add(1, Relaxed) % self.workers.len().max(1);
         if let Some(worker) = self.workers.get(next) {
             worker.deal(accepted);
         }
@@ -136,7 +205,7 @@ impl Dealer {
 }
 
 /// No delay for small replies; keep-alive as the settings say. Neither is worth refusing a client for.
-fn prepare(stream: &std::net::TcpStream, keepalive_s: u64) {
+fn prepare(stream: &TcpStream, keepalive_s: u64) {
     let _ = stream.set_nodelay(true);
     if keepalive_s > 0 {
         let time = Duration::from_secs(keepalive_s);

@@ -7,6 +7,7 @@ mod batch;
 mod connection;
 mod dispatch;
 mod exec;
+mod handshake;
 mod listener;
 mod worker;
 

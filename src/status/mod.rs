@@ -7,11 +7,13 @@
 mod link;
 mod slowlog;
 mod tally;
+mod tls;
 mod worker;
 
 pub use link::{LinkPhase, LinkStatus, MasterName, SyncProgress};
 pub use slowlog::{SlowCommand, SlowLog};
 pub use tally::Tally;
+pub use tls::TlsStatus;
 pub use worker::{CommandTotals, Totals, WorkerStats};
 
 use crate::allocator;
@@ -33,6 +35,8 @@ pub struct Status {
     pub clients: ClientCounts,
     /// Slow commands of all workers.
     pub slowlog: SlowLog,
+    /// Certificates, handshakes.
+    pub tls: TlsStatus,
     loaded: AtomicBool,
     caught_up: AtomicBool,
     diverged: Mutex<Option<String>>,
@@ -85,6 +89,7 @@ impl Status {
             link: LinkStatus::default(),
             clients: ClientCounts::default(),
             slowlog: SlowLog::default(),
+            tls: TlsStatus::default(),
             loaded: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),
             diverged: Mutex::default(),

@@ -35,8 +35,7 @@ pub(super) async fn handshake(
     }
 
     // Errors of REPLCONF are not fatal: an old master does not know every option.
-    let port = if config.replica_announce_port != 0 { config.replica_announce_port } else { config.port };
-    replconf(wire, &[b"listening-port", port.to_string().as_bytes()]).await?;
+    replconf(wire, &[b"listening-port", config.announced_port().to_string().as_bytes()]).await?;
     if let Some(ip) = config.announced_ip() {
         replconf(wire, &[b"ip-address", ip.as_bytes()]).await?;
     }

@@ -23,6 +23,7 @@ use crate::repl::psync::{PsyncReply, Turned};
 use crate::repl::retry::{Backoff, Distrust, LONGEST, Verdict};
 use crate::repl::stream::Stream;
 use crate::resp::request::RequestError;
+use crate::tls::{self, Tls};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -37,6 +38,8 @@ pub use sentinel::watch_sentinels;
 pub enum LinkError {
     /// No connection.
     Connect(std::io::Error),
+    /// TLS with the master failed: its certificate, ours, or no TLS at all.
+    Tls(String),
     /// The connection broke.
     Io(std::io::Error),
     /// The master closed the connection.
@@ -56,10 +59,16 @@ pub enum LinkError {
 }
 
 impl LinkError {
+    /// A standing connection broke. With TLS 1.3 a master refuses our certificate only after the handshake.
+    fn broken(error: std::io::Error) -> Self {
+        tls::explain(&error).map_or(Self::Io(error), Self::Tls)
+    }
+
     /// A short word for metrics and INFO.
     pub fn cause(&self) -> &'static str {
         match self {
             Self::Connect(_) => "connect",
+            Self::Tls(_) => "tls",
             Self::Io(_) => "io",
             Self::Closed => "closed",
             Self::Silent => "timeout",
@@ -80,6 +89,7 @@ impl std::fmt::Display for LinkError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Connect(error) => write!(f, "no connection: {error}"),
+            Self::Tls(why) => write!(f, "TLS with the master failed: {why}"),
             Self::Io(error) => write!(f, "the connection broke: {error}"),
             Self::Closed => f.write_str("the master closed the connection"),
             Self::Silent => f.write_str("nothing came from the master for repl-timeout"),
@@ -96,6 +106,7 @@ impl std::fmt::Display for LinkError {
 pub struct Link {
     writer: Writer,
     config: Arc<LiveConfig>,
+    tls: Arc<Tls>,
     report: Report,
     hub: Arc<Hub>,
     reaper: Reaper,
@@ -121,10 +132,12 @@ impl Link {
         hub: Arc<Hub>,
         reaper: Reaper,
         watched: Arc<Watched>,
+        tls: Arc<Tls>,
     ) -> Self {
         Self {
             writer,
             config,
+            tls,
             report,
             hub,
             reaper,
@@ -188,7 +201,7 @@ impl Link {
     async fn try_once(&mut self, master: &Master) -> Result<std::convert::Infallible, LinkError> {
         let config = self.config.get();
         self.report.connecting();
-        let io = connect::connect(master, &config).await?;
+        let io = connect::connect(master, &config, &self.tls).await?;
         let mut wire = Wire::new(io, Duration::from_secs(config.repl_timeout_s.max(1)));
         let have = (self.loaded && !self.distrusted).then(|| self.writer.peek(|data| data.position));
         self.report.handshaking(have.is_some());

@@ -62,7 +62,7 @@ impl Wire {
         match self.io.read_buf(&mut self.unread).await {
             Ok(0) => Err(LinkError::Closed),
             Ok(_) => Ok(()),
-            Err(error) => Err(LinkError::Io(error)),
+            Err(error) => Err(LinkError::broken(error)),
         }
     }
 
@@ -72,7 +72,7 @@ impl Wire {
         match self.io.read_buf(buffer).await {
             Ok(0) => Err(LinkError::Closed),
             Ok(bytes) => Ok(bytes),
-            Err(error) => Err(LinkError::Io(error)),
+            Err(error) => Err(LinkError::broken(error)),
         }
     }
 
@@ -84,7 +84,7 @@ impl Wire {
     /// Sends bytes; a master that does not take them for the timeout is silent.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
         let sent = tokio::time::timeout(self.timeout, self.io.write_all(bytes)).await;
-        sent.map_err(|_| LinkError::Silent)?.map_err(LinkError::Io)
+        sent.map_err(|_| LinkError::Silent)?.map_err(LinkError::broken)
     }
 
     /// Sends one command as an array of bulk strings.

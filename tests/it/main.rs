@@ -32,3 +32,6 @@ mod sessions;
 mod settings;
 mod shutdown;
 mod snapshots;
+mod tls;
+mod transactions;
+mod workload;

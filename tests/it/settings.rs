@@ -22,7 +22,7 @@ fn run(command: &mut Command) -> Output {
     child.wait_with_output().expect("its output")
 }
 
-fn check_refused(args: &[&str], named: &str) {
+pub fn check_refused(args: &[&str], named: &str) {
     let output = run(program().args(args));
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert_eq!(output.status.code(), Some(64), "{args:?} said {said}");

@@ -123,9 +123,20 @@ impl Value {
 /// One connection.
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buf: Vec<u8>,
     at: usize,
+}
+
+/// What a client speaks through: TCP, or TLS over it.
+pub trait Stream: Read + Write + std::fmt::Debug + Send {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
 }
 
 /// How long a reply may take: longer than the slowest thing that a test asks for.
@@ -140,12 +151,22 @@ impl Client {
 
     /// Connects, or says why not.
     pub fn try_connect(port: u16) -> io::Result<Self> {
+        Ok(Self::over(Box::new(Self::dial(port)?)))
+    }
+
+    /// A TCP connection with the limits of a client.
+    pub fn dial(port: u16) -> io::Result<TcpStream> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, buf: Vec::new(), at: 0 })
+        Ok(stream)
+    }
+
+    /// A client on this connection.
+    pub fn over(stream: Box<dyn Stream>) -> Self {
+        Self { stream, buf: Vec::new(), at: 0 }
     }
 
     /// Connects and switches to RESP3.
@@ -159,7 +180,7 @@ impl Client {
 
     /// How long a reply may take.
     pub fn patience(&self, limit: Duration) {
-        self.stream.set_read_timeout(Some(limit)).expect("a read timeout");
+        self.stream.tcp().set_read_timeout(Some(limit)).expect("a read timeout");
     }
 
     /// Sends a request and returns its reply.

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary and bench uses a part")]
 
 pub mod beside;
+pub mod certificates;
 pub mod chance;
 pub mod client;
 pub mod compare;

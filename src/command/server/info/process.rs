@@ -30,7 +30,7 @@ pub(super) fn server(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("process_id", std::process::id());
     text.field("process_supervised", "no");
     text.field("run_id", &status.run_id);
-    text.field("tcp_port", config.port);
+    text.field("tcp_port", if config.port == 0 { config.tls.port } else { config.port });
     text.field("server_time_usec", clock::unix_us());
     text.field("uptime_in_seconds", uptime_s);
     text.field("uptime_in_days", uptime_s / SECONDS_PER_DAY);
@@ -44,15 +44,17 @@ pub(super) fn server(cx: &SessionCx<'_>, text: &mut Text) {
     listeners(&config, text);
 }
 
+/// Each kind has its number, as with redis 8.0.
 fn listeners(config: &Config, text: &mut Text) {
-    let mut number = 0;
+    let binds: String = config.bind.iter().map(|bind| format!("bind={bind},")).collect();
     if config.port != 0 && !config.bind.is_empty() {
-        let binds: String = config.bind.iter().map(|bind| format!("bind={bind},")).collect();
         text.field("listener0", format_args!("name=tcp,{binds}port={}", config.port));
-        number += 1;
     }
     if let Some(path) = &config.unixsocket {
-        text.field(&format!("listener{number}"), format_args!("name=unix,bind={}", path.display()));
+        text.field("listener1", format_args!("name=unix,bind={}", path.display()));
+    }
+    if config.tls.port != 0 && !config.bind.is_empty() {
+        text.field("listener2", format_args!("name=tls,{binds}port={}", config.tls.port));
     }
 }
 

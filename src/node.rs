@@ -58,7 +58,7 @@ pub async fn run(
         () = sample(&status) => {}
         () = refresh(&tls, &server.config) => {}
         () = progress::show(&status, screen) => {}
-        () = watch_sentinels(Arc::clone(&server.config), &server.master) => {}
+        () = watch_sentinels(Arc::clone(&server.config), &tls, &server.master) => {}
         () = stop => {}
     }
     // The listeners and workers went with their future: no new clients, and the present ones are cut.

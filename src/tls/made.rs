@@ -43,7 +43,7 @@ impl Made {
         }
         let authorities = files::authorities(settings)?;
         let mut made = Self::default();
-        if let Some(ends) = authorities.as_ref().and_then(|all| earliest_end(all)) {
+        if let Some(ends) = authorities.as_ref().and_then(earliest_end) {
             made.expiries.push(("ca", ends));
         }
         if serves {

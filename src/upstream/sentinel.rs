@@ -7,6 +7,7 @@
 use super::wire::Wire;
 use super::{LinkError, connect};
 use crate::config::{Address, Config, LiveConfig, Master, Sentinels};
+use crate::tls::Tls;
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -32,13 +33,14 @@ struct Known {
 }
 
 /// Keeps `master` at what the Sentinels of the settings say until it is dropped; does nothing if there are none.
-pub async fn watch_sentinels(config: Arc<LiveConfig>, master: &watch::Sender<Master>) {
+/// With `tls-replication` they are spoken to over TLS too, as Sentinels then speak among themselves.
+pub async fn watch_sentinels(config: Arc<LiveConfig>, tls: &Tls, master: &watch::Sender<Master>) {
     let settings = config.get();
     let Some(sentinels) = &settings.sentinel else { return std::future::pending().await };
     let (mut epoch, mut failed) = (0, 0);
     for (host, port) in sentinels.addresses.iter().cycle() {
         let before = epoch;
-        let Err(error) = listen(&settings, sentinels, (host, *port), master, &mut epoch).await;
+        let Err(error) = listen((&settings, tls), sentinels, (host, *port), master, &mut epoch).await;
         failed = if epoch > before { 1 } else { failed + 1 };
         if failed == sentinels.addresses.len() {
             tracing::warn!(%error, name = sentinels.name, "no Sentinel answers: staying with the present master");
@@ -51,13 +53,13 @@ pub async fn watch_sentinels(config: Arc<LiveConfig>, master: &watch::Sender<Mas
 
 /// Asks one Sentinel now and then and at each switch, until it fails.
 async fn listen(
-    settings: &Config,
+    how: (&Config, &Tls),
     sentinels: &Sentinels,
     (host, port): (&str, u16),
     master: &watch::Sender<Master>,
     epoch: &mut u64,
 ) -> Result<Infallible, LinkError> {
-    let (mut asked, mut events) = (open(settings, host, port).await?, open(settings, host, port).await?);
+    let (mut asked, mut events) = (open(how, host, port).await?, open(how, host, port).await?);
     events.command(&[b"SUBSCRIBE", b"+switch-master"]).await?;
     values(&mut events).await?;
     tracing::info!(host, port, name = sentinels.name, "a Sentinel answers");
@@ -79,8 +81,8 @@ async fn listen(
     }
 }
 
-async fn open(settings: &Config, host: &str, port: u16) -> Result<Wire, LinkError> {
-    let io = connect::connect(&Master::tcp(host, port), settings).await?;
+async fn open((settings, tls): (&Config, &Tls), host: &str, port: u16) -> Result<Wire, LinkError> {
+    let io = connect::connect(&Master::tcp(host, port), settings, tls).await?;
     let mut wire = Wire::new(io, PATIENCE);
     if let Some(password) = &settings.sentinel_auth_pass {
         wire.command(&[b"AUTH", password.reveal()]).await?;

@@ -254,3 +254,37 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_announced_port_goes_with_the_link() {
+        let check = |announced: u16, port: u16, tls_port: u16, tls_replication: bool, expected: u16| {
+            let tls = TlsSettings { port: tls_port, replication: tls_replication, ..TlsSettings::default() };
+            let config = Config { replica_announce_port: announced, port, tls, ..Config::default() };
+            assert_eq!(config.announced_port(), expected, "{announced} {port} {tls_port} {tls_replication}");
+        };
+        check(0, 6379, 0, false, 6379);
+        check(0, 6379, 6380, false, 6379);
+        check(0, 6379, 6380, true, 6380);
+        check(0, 6379, 0, true, 6379);
+        check(0, 0, 6380, false, 6380);
+        check(7, 6379, 6380, true, 7);
+    }
+
+    #[test]
+    fn tls_to_the_master_is_turned_on_by_its_url_or_by_the_setting() {
+        let check = |replication: bool, master: &str, expected: bool| {
+            let tls = TlsSettings { replication, ..TlsSettings::default() };
+            let master = Master::parse(&[master]).expect("well formed").expect("a master");
+            assert_eq!(Config { tls, ..Config::default() }.tls_to(&master), expected, "{replication} {master}");
+        };
+        check(false, "h:1", false);
+        check(false, "rediss://h:1", true);
+        check(true, "h:1", true);
+        check(true, "redis://h:1", true);
+        check(true, "/run/redis.sock", false);
+    }
+}

@@ -1,6 +1,6 @@
 //! Accepts clients, admits up to `maxclients`, deals them to workers in turn.
 
-use super::handshake::Handshakes;
+use super::handshake::{Bounds, Handshakes};
 use super::worker::WorkerHandle;
 use crate::command::session::Server;
 use crate::config::{Config, ConfigError};
@@ -105,7 +105,7 @@ pub async fn serve(
         tasks.spawn(accept_unix(listener, Arc::clone(&dealer)));
     }
     if !listeners.tls.is_empty() {
-        let (handshakes, ready) = Handshakes::start(tls, Arc::clone(&dealer.server.status))?;
+        let (handshakes, ready) = Handshakes::start(tls, Arc::clone(&dealer.server.status), Bounds::default())?;
         let handshakes = Arc::new(handshakes);
         for listener in listeners.tls {
             tasks.spawn(accept_tls(listener, Arc::clone(&dealer), Arc::clone(&handshakes)));

@@ -83,7 +83,12 @@ impl Wire {
 
     /// Sends bytes; a master that does not take them for the timeout is silent.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        let sent = tokio::time::timeout(self.timeout, self.io.write_all(bytes)).await;
+        let sending = async {
+            self.io.write_all(bytes).await?;
+            // TLS may keep what the socket did not take.
+            self.io.flush().await
+        };
+        let sent = tokio::time::timeout(self.timeout, sending).await;
         sent.map_err(|_| LinkError::Silent)?.map_err(LinkError::broken)
     }
 

@@ -47,6 +47,7 @@ pub mod repl;
 
 // floor 6
 pub mod admin;
+pub mod downstream;
 pub mod upstream;
 
 // floor 7

@@ -55,6 +55,15 @@ pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// who says nothing.
 pub const TLS_HANDSHAKES_MAX: usize = 1024;
 
+/// Most words of what a sub-replica says, which is `REPLCONF ACK n FACK m` at the longest.
+pub const SUB_REPLICA_ARGUMENTS_MAX: usize = 16;
+/// Longest thing that a sub-replica may say, bytes.
+pub const SUB_REPLICA_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a snapshot that may wait for the slowest of the sub-replicas that share it; then its making pauses.
+pub const SNAPSHOT_WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Sub-replicas that have labels of their own in the metrics.
+pub const SUB_REPLICAS_LABELLED_MAX: usize = 64;
+
 /// Most connections to `metrics-addr` at a time; more wait to be accepted.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// The head of a request to `metrics-addr` must have come within this time; an idle connection is closed after it.

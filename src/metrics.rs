@@ -4,11 +4,13 @@
 //! its own, so labels that are gone do not linger, and a request costs no macro.
 
 use crate::clock::UnixMs;
+use crate::limits::SUB_REPLICAS_LABELLED_MAX;
 use crate::process;
 use crate::status::{CommandTotals, LinkPhase, Status, Tally, Totals};
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::fmt::Write;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What a scrape shows.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,18 @@ static METRICS: &[(&str, Kind, &str)] = &[
     ("remora_skipped_keys", Kind::Gauge, "Keys whose values are not kept (modules); reading them is an error"),
     ("remora_master_input_bytes_total", Kind::Counter, "Bytes read from the master"),
     ("remora_master_output_bytes_total", Kind::Counter, "Bytes written to the master"),
+    ("remora_subreplicas", Kind::Gauge, "Replicas that follow us"),
+    ("remora_subreplica_lag_bytes", Kind::Gauge, "Bytes applied here and not acknowledged, by sub-replica"),
+    ("remora_subreplica_waiting_bytes", Kind::Gauge, "Bytes of the stream not sent yet, by sub-replica"),
+    ("remora_subreplica_syncs_total", Kind::Counter, "Syncs asked for by sub-replicas, by result"),
+    ("remora_subreplica_cuts_total", Kind::Counter, "Links to sub-replicas that ended, by reason"),
+    (
+        "remora_subreplica_snapshots_total",
+        Kind::Counter,
+        "Snapshots begun for sub-replicas; several may share one",
+    ),
+    ("remora_subreplica_output_bytes_total", Kind::Counter, "Bytes written to sub-replicas"),
+    ("remora_backlog_bytes", Kind::Gauge, "Bytes of the stream kept for partial resyncs of sub-replicas"),
     ("remora_db_keys", Kind::Gauge, "Keys by database"),
     ("remora_db_keys_expiring", Kind::Gauge, "Keys with an expiry by database"),
     ("remora_clients", Kind::Gauge, "Clients connected"),
@@ -131,6 +145,7 @@ pub fn render(numbers: &Numbers<'_>) -> String {
         process_metrics(numbers);
         link_metrics(numbers);
         sync_metrics(numbers.status);
+        downstream_metrics(numbers.status);
         data_metrics(numbers);
         client_metrics(numbers, &totals);
         tls_metrics(numbers.status);
@@ -217,6 +232,24 @@ fn tally(name: &'static str, label: &'static str, tally: &Tally) {
     }
 }
 
+/// Only so many sub-replicas have a series of their own.
+fn downstream_metrics(status: &Status) {
+    let (downstream, applied) = (&status.downstream, status.link.applied());
+    let all = downstream.all();
+    set("remora_subreplicas", all.len());
+    for sub_replica in all.iter().take(SUB_REPLICAS_LABELLED_MAX) {
+        let name = format!("{}:{}", sub_replica.ip, sub_replica.port);
+        let lag_bytes = applied.since(sub_replica.acked());
+        gauge!("remora_subreplica_lag_bytes", "name" => name.clone()).set(lag_bytes.as_float());
+        gauge!("remora_subreplica_waiting_bytes", "name" => name).set(sub_replica.waiting_bytes().as_float());
+    }
+    tally("remora_subreplica_syncs_total", "result", &downstream.syncs);
+    tally("remora_subreplica_cuts_total", "reason", &downstream.cuts);
+    total("remora_subreplica_snapshots_total", downstream.snapshots.load(Relaxed));
+    total("remora_subreplica_output_bytes_total", downstream.bytes_out());
+    set("remora_backlog_bytes", downstream.backlog.bytes());
+}
+
 fn data_metrics(numbers: &Numbers<'_>) {
     for (db, keys, expiring) in numbers.databases {
         gauge!("remora_db_keys", "db" => format!("db{db}")).set(keys.as_float());
@@ -226,7 +259,7 @@ fn data_metrics(numbers: &Numbers<'_>) {
 
 fn client_metrics(numbers: &Numbers<'_>, totals: &Totals) {
     let clients = &numbers.status.clients;
-    set("remora_clients", clients.connected());
+    set("remora_clients", numbers.status.connected_clients());
     set("remora_clients_max", numbers.maxclients);
     total("remora_clients_accepted_total", clients.accepted());
     total("remora_clients_rejected_total", clients.rejected());
@@ -333,7 +366,9 @@ impl AsFloat for UnixMs {
 mod tests {
     use super::*;
     use crate::position::Offset;
+    use crate::status::SubReplica;
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     /// A status in which everything has happened at least once.
     fn busy() -> Status {
@@ -357,6 +392,9 @@ mod tests {
         status.tls.set_expiries([("server", UnixMs(2_000_000))]);
         status.tls.reloads.count("ok");
         status.tls.handshakes.count("failed");
+        status.downstream.joined(Arc::new(SubReplica::new(1, "10.0.0.1".into(), 6379)));
+        status.downstream.syncs.count("full");
+        status.downstream.cuts.count("closed");
         status
     }
 

@@ -1,7 +1,8 @@
 //! Builds everything once, starts the threads, waits for the end, takes everything down in order.
 //!
 //! Threads: `link` (follows the master, the only writer), `worker-N` (clients), `loader` while a snapshot loads,
-//! `reaper` (frees what is big), and the caller's: accepting clients, probes and metrics, signals.
+//! `reaper` (frees what is big), `feeder` (sub-replicas), and the caller's: accepting clients, probes and metrics,
+//! signals.
 
 use crate::admin::Admin;
 use crate::clock::UnixMs;
@@ -9,12 +10,14 @@ use crate::command::session::Server;
 use crate::config::{Config, ConfigError, LiveConfig, Master};
 use crate::dataset::Dataset;
 use crate::dataset::gate::{Reader, Writer, gate};
+use crate::downstream::Feeder;
 use crate::position::{DbIndex, Offset, Position, ReplId};
 use crate::progress::{self, Screen};
+use crate::repl::backlog::Backlog;
 use crate::serve::{Listeners, WorkerHandle, serve, start_worker};
 use crate::status::Status;
 use crate::tls::Tls;
-use crate::upstream::{Link, Reaper, Report, watch_sentinels};
+use crate::upstream::{Link, Reaper, Report, Ties, watch_sentinels};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -40,14 +43,16 @@ pub async fn run(
 
     let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
     let empty = Dataset::new(settings.databases, nowhere, settings.encodings.into());
-    let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 1);
+    let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 2);
+    let backlog = backlog(&config, &status);
     let server = Arc::new(Server::new(config, Arc::clone(&status), master));
     let admin = readers.pop().map(|reader| bind_admin(&settings, &server, reader)).transpose()?.flatten();
-    let workers = readers.into_iter().enumerate();
-    let workers: Vec<WorkerHandle> =
-        workers.map(|(n, reader)| start_worker(n, reader, Arc::clone(&server))).collect::<io::Result<_>>()?;
+    let reader = readers.pop().expect("a reader for the feeder was made");
+    let (feeder, downstream) = Feeder::start(reader, Arc::clone(&backlog), &server.config, Arc::clone(&status))?;
+    let start = |(n, reader)| start_worker(n, reader, Arc::clone(&server), downstream.clone());
+    let workers: Vec<WorkerHandle> = readers.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
     let masters = server.master.subscribe();
-    let link = LinkThread::start(writer, &server, masters, Arc::clone(&tls))?;
+    let link = LinkThread::start(writer, &server, backlog, masters, Arc::clone(&tls))?;
 
     for (address, encrypted) in listeners.addresses() {
         tracing::info!(%address, tls = encrypted, workers = workers.len(), "ready to take clients");
@@ -64,6 +69,8 @@ pub async fn run(
     // The listeners and workers went with their future: no new clients, and the present ones are cut.
     tracing::info!("stopping");
     link.stop();
+    // Behind the link: sub-replicas take the rest of what was applied.
+    feeder.stop();
     Ok(())
 }
 
@@ -94,6 +101,19 @@ async fn refresh(tls: &Arc<Tls>, config: &LiveConfig) {
         // The file system may be slow. A panic there would be ours, and shows itself.
         drop(tokio::task::spawn_blocking(move || tls.refresh(&config)).await);
     }
+}
+
+/// The kept part of the stream, with bounds that follow the settings.
+fn backlog(config: &LiveConfig, status: &Arc<Status>) -> Arc<Backlog> {
+    let bounds = |config: &Config| (config.repl_backlog_size_bytes, config.sub_replica_hard_limit_bytes());
+    let (size, held_max) = bounds(&config.get());
+    let backlog = Arc::new(Backlog::new(size, held_max, Arc::clone(status)));
+    let resized = Arc::clone(&backlog);
+    config.on_change(move |config| {
+        let (size, held_max) = bounds(config);
+        resized.resize(size, held_max);
+    });
+    backlog
 }
 
 /// Probes and metrics, unless `metrics-addr` is `none`.
@@ -130,12 +150,14 @@ impl LinkThread {
     fn start(
         writer: Writer,
         server: &Server,
+        backlog: Arc<Backlog>,
         masters: watch::Receiver<Master>,
         tls: Arc<Tls>,
     ) -> io::Result<Self> {
         let report = Report::new(Arc::clone(&server.status));
-        let (config, hub) = (Arc::clone(&server.config), Arc::clone(&server.hub));
-        let link = Link::new(writer, config, report, hub, Reaper::start()?, Arc::clone(&server.watched), tls);
+        let (hub, watched) = (Arc::clone(&server.hub), Arc::clone(&server.watched));
+        let ties = Ties { tls, hub, watched, backlog };
+        let link = Link::new(writer, Arc::clone(&server.config), report, Reaper::start()?, ties);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let work = move || {

@@ -52,6 +52,7 @@ pub struct Client {
     watching: AtomicU64,
     /// A watched key was touched: EXEC will answer null.
     touched: AtomicBool,
+    sub_replica: AtomicBool,
     net_in: AtomicU64,
     net_out: AtomicU64,
     requests: AtomicU64,
@@ -92,6 +93,20 @@ impl Client {
     /// So many bytes went to it that were no replies.
     pub fn told(&self, bytes: u64) {
         add(&self.net_out, bytes);
+    }
+
+    /// It is a sub-replica from now on.
+    pub fn become_sub_replica(&self) {
+        self.sub_replica.store(true, Relaxed);
+    }
+
+    fn is_sub_replica(&self) -> bool {
+        self.sub_replica.load(Relaxed)
+    }
+
+    /// A sub-replica gave a sign of life.
+    pub fn lives(&self, now: UnixMs) {
+        self.last_io.store(now.0, Relaxed);
     }
 
     /// When bytes last came from it.
@@ -182,6 +197,7 @@ impl Client {
     /// The letters of `flags=`.
     pub fn flags(&self) -> String {
         let letters = [
+            (self.is_sub_replica(), 'S'),
             (self.mailbox.is_subscriber(), 'P'),
             (self.multi().0.is_some(), 'x'),
             (self.is_touched(), 'd'),
@@ -200,7 +216,11 @@ impl Client {
 
     /// Its class, as filters and output limits know it.
     pub fn kind(&self) -> ClientKind {
-        if self.mailbox.is_subscriber() { ClientKind::Pubsub } else { ClientKind::Normal }
+        match (self.is_sub_replica(), self.mailbox.is_subscriber()) {
+            (true, _) => ClientKind::Replica,
+            (false, true) => ClientKind::Pubsub,
+            (false, false) => ClientKind::Normal,
+        }
     }
 
     /// Channels, patterns and shard channels that it is subscribed to.
@@ -265,6 +285,7 @@ impl Clients {
             multi_bytes: AtomicU64::new(0),
             watching: AtomicU64::new(0),
             touched: AtomicBool::new(false),
+            sub_replica: AtomicBool::new(false),
             net_in: AtomicU64::new(0),
             net_out: AtomicU64::new(0),
             requests: AtomicU64::new(0),

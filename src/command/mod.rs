@@ -15,6 +15,7 @@ pub mod facts;
 pub use crate::glob;
 
 mod help;
+pub mod introduction;
 pub mod keys_of;
 pub mod row;
 pub mod scan;

@@ -1,10 +1,11 @@
-//! Replication as clients see and steer it: ROLE, REPLICAOF, and what a would-be sub-replica gets.
-//!
-//! This version serves no sub-replicas: they are told to come back later, in the words after which real ones do.
+//! Replication as clients see and steer it: ROLE, REPLICAOF, and what a would-be sub-replica says until its connection
+//! goes to the feeder.
 
 use super::args::Args;
 use super::context::SessionCx;
+use super::introduction::Asked;
 use super::row::{Row, session};
+use super::session::After;
 use crate::config::{Address, Master};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -72,45 +73,31 @@ fn failover(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<()
     Err(Refusal::text("ERR FAILOVER is not valid when server is a replica."))
 }
 
-/// Everything that replicas say of themselves is taken; acknowledgements get no reply.
-fn replconf(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    if !args.remaining().is_multiple_of(2) {
-        return Err(Refusal::SYNTAX);
+/// What replicas say of themselves is remembered; acknowledgements get no reply.
+fn replconf(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    if cx.session.introduction().tell(args)? {
+        out.ok();
     }
-    while let (Some(option), Some(_)) = (args.optional(), args.optional()) {
-        match option.to_ascii_lowercase().as_slice() {
-            b"ack" | b"getack" => return Ok(()),
-            b"listening-port"
-            | b"ip-address"
-            | b"capa"
-            | b"version"
-            | b"rdb-only"
-            | b"rdb-filter-only"
-            | b"rdb-channel"
-            | b"main-ch-client-id"
-            | b"set-rdb-client-id"
-            | b"set-cluster-node-id" => {}
-            _ => {
-                let option = String::from_utf8_lossy(option);
-                return Err(Refusal::text(format!("ERR Unrecognized REPLCONF option: {option}")));
-            }
-        }
-    }
-    out.ok();
     Ok(())
 }
 
-fn psync(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    if args.remaining() > 2 {
-        // The master aborts its failover and stays a master.
-        return Err(Refusal::text("ERR PSYNC FAILOVER is refused: remora is a replica and never a master"));
-    }
-    sync(cx, args, out)
+fn psync(cx: &mut SessionCx<'_>, args: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+    let asked = Asked::parse(args)?;
+    replicate(cx, asked)
 }
 
-/// Real replicas take this as "later" and come again.
-fn sync(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
-    Err(Refusal::text("NOMASTERLINK Can't SYNC while not connected with my master"))
+fn sync(cx: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+    replicate(cx, Asked::Sync)
+}
+
+/// The connection goes to the feeder, which decides what the sub-replica gets.
+fn replicate(cx: &mut SessionCx<'_>, asked: Asked) -> Result<(), Refusal> {
+    if !cx.server.status.is_loaded() {
+        return Err(Refusal::NO_MASTER_LINK);
+    }
+    cx.session.introduction().asked = asked;
+    cx.after = After::Replicate;
+    Ok(())
 }
 
 fn wait(cx: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
@@ -131,8 +118,11 @@ fn waitaof(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(),
 #[cfg(test)]
 mod tests {
     use crate::clock::UnixMs;
+    use crate::command::introduction::{Asked, Introduction};
+    use crate::command::session::After;
     use crate::command::testing::Session as Harness;
     use crate::config::Master;
+    use crate::position::{Offset, ReplId};
     use crate::status::LinkPhase;
 
     #[test]
@@ -181,5 +171,63 @@ mod tests {
             assert!(client.ask(request).starts_with(reply), "{request}");
         }
         assert_eq!(client.ask("REPLCONF ACK 1"), "");
+    }
+
+    #[test]
+    fn replconf_answers_as_the_real_masters_do() {
+        let mut client = Harness::new(&[]);
+        let long = format!("REPLCONF ip-address {}", "a".repeat(256));
+        for (request, reply) in [
+            ("REPLCONF", "+OK\r\n"),
+            ("REPLCONF listening-port abc", "-ERR value is not an integer or out of range\r\n"),
+            ("REPLCONF listening-port 99999999", "+OK\r\n"),
+            ("REPLCONF rdb-only x", "-ERR value is not an integer or out of range\r\n"),
+            ("REPLCONF rdb-filter-only foo", "-ERR Unsupported rdb-filter-only option: foo\r\n"),
+            ("REPLCONF version 9", "-ERR Unrecognized version format: 9\r\n"),
+            ("REPLCONF version 9.1.x", "-ERR Unrecognized version format: 9.1.x\r\n"),
+            ("REPLCONF version 99.1.3", "+OK\r\n"),
+            ("REPLCONF capa foo capa eof", "+OK\r\n"),
+            ("REPLCONF GETACK *", ""),
+            (&long, "-ERR REPLCONF ip-address provided by replica instance is too long: 256 bytes\r\n"),
+            ("PSYNC ? abc", "-ERR value is not an integer or out of range\r\n"),
+        ] {
+            assert_eq!(client.ask(request), reply, "{request}");
+        }
+    }
+
+    #[test]
+    fn what_a_replica_says_of_itself_is_remembered() {
+        let mut client = Harness::new(&[]);
+        client.ask("REPLCONF listening-port 6380 ip-address pod-7,x");
+        client.ask("REPLCONF capa eof capa PSYNC2 capa rdb-channel-repl capa other");
+        client.ask("replconf VERSION 9.1.2 foo bar");
+        let expected = Introduction {
+            listening_port: 6380,
+            address: Some("pod-7?x".into()),
+            eof: true,
+            psync2: true,
+            rdb_channel: true,
+            version: Some((9, 1, 2)),
+            ..Introduction::default()
+        };
+        assert_eq!(client.session().introduction(), &expected);
+    }
+
+    #[test]
+    fn psync_asks_for_the_rest_or_for_everything() {
+        let mut client = Harness::new(&[]);
+        client.server().status.set_loaded();
+        let id = "0123456789ABCDEF0123456789abcdef01234567";
+        let replid = ReplId::parse(id.as_bytes()).expect("hex");
+        for (request, asked) in [
+            (format!("PSYNC {id} 169"), Asked::Rest { replid, from: Offset(169) }),
+            (format!("PSYNC {id} -1"), Asked::Everything),
+            ("PSYNC ? -1".into(), Asked::Everything),
+            ("PSYNC short 5".into(), Asked::Everything),
+            ("SYNC".into(), Asked::Sync),
+        ] {
+            assert_eq!((client.ask(&request).as_str(), client.after()), ("", After::Replicate), "{request}");
+            assert_eq!(client.session().introduction().asked, asked, "{request}");
+        }
     }
 }

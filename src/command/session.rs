@@ -1,6 +1,7 @@
 //! Per-client state without the socket, and what commands about the server can reach.
 
 use super::clients::{Client, Clients, Member};
+use super::introduction::Introduction;
 use super::transaction::{Queue, Watched, Watching};
 use crate::clock::UnixMs;
 use crate::config::{LiveConfig, Master};
@@ -29,6 +30,7 @@ pub struct Session {
     /// What is queued since MULTI.
     queue: Option<Box<Queue>>,
     watching: Option<Box<Watching>>,
+    introduction: Option<Box<Introduction>>,
 }
 
 impl Session {
@@ -44,6 +46,7 @@ impl Session {
             executing: false,
             queue: None,
             watching: None,
+            introduction: None,
         }
     }
 
@@ -107,6 +110,16 @@ impl Session {
     pub(super) fn unsubscribe_all(&mut self) {
         self.subscriber = None;
         self.listening = false;
+    }
+
+    /// What it has said of itself as a replica.
+    pub(super) fn introduction(&mut self) -> &mut Introduction {
+        self.introduction.get_or_insert_default()
+    }
+
+    /// The session ends because the connection becomes a sub-replica's.
+    pub fn into_sub_replica(self) -> (Member, Introduction) {
+        (self.client, self.introduction.map_or_else(Introduction::default, |introduction| *introduction))
     }
 
     pub(super) fn select(&mut self, db: DbIndex) {
@@ -238,6 +251,8 @@ pub enum After {
     Close,
     /// Waits before it sends the reply and looks at the next request (DEBUG SLEEP). Nobody else waits.
     Sleep(Duration),
+    /// Gives the connection to the feeder: it is a sub-replica's from here on (PSYNC, SYNC).
+    Replicate,
 }
 
 impl After {
@@ -249,7 +264,8 @@ impl After {
             (Self::Sleep(a), Self::Sleep(b)) => Self::Sleep(a.saturating_add(b)),
             (Self::Sleep(time), _) | (_, Self::Sleep(time)) => Self::Sleep(time),
             (Self::Deliver, _) | (_, Self::Deliver) => Self::Deliver,
-            (Self::Continue, Self::Continue) => Self::Continue,
+            // PSYNC and SYNC cannot be queued.
+            (Self::Continue | Self::Replicate, Self::Continue | Self::Replicate) => Self::Continue,
         }
     }
 }

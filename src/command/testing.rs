@@ -188,6 +188,11 @@ impl Session {
         self.after
     }
 
+    /// The state of its connection.
+    pub(crate) fn session(&mut self) -> &mut ClientSession {
+        &mut self.session
+    }
+
     /// The server behind it.
     pub(crate) fn server(&self) -> &Arc<Server> {
         &self.server

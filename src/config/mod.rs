@@ -22,7 +22,9 @@ pub use master::{Address, Master};
 pub use sentinel::Sentinels;
 pub use table::{SETTINGS, Setting};
 pub use tls::{AuthClients, TlsProtocols, TlsSettings};
-pub use value::{BindAddress, DebugCommand, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret};
+pub use value::{
+    BindAddress, DebugCommand, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret, SubReplicaDialect,
+};
 
 use crate::limits::{DATABASES_DEFAULT, MAXCLIENTS_DEFAULT};
 use std::net::SocketAddr;
@@ -68,6 +70,10 @@ pub struct Config {
     pub repl_backlog_size_bytes: u64,
     /// How long a snapshot waits for more sub-replicas, seconds.
     pub repl_diskless_sync_delay_s: u64,
+    /// Snapshots for sub-replicas that are made at the same time.
+    pub max_concurrent_syncs: usize,
+    /// Whose snapshots sub-replicas are given.
+    pub sub_replica_dialect: SubReplicaDialect,
     /// Whether reads are answered while the link is down.
     pub replica_serve_stale_data: bool,
     /// Address or name that the master shows for us.
@@ -104,6 +110,17 @@ pub struct Config {
     pub enable_debug_command: DebugCommand,
     /// TLS to the master and to clients.
     pub tls: TlsSettings,
+}
+
+impl Config {
+    /// Most bytes that may wait to be sent to a sub-replica: the hard limit, which as with the real servers counts
+    /// for no less than `repl-backlog-size`. `u64::MAX` where there is none.
+    pub fn sub_replica_hard_limit_bytes(&self) -> u64 {
+        match self.output_limits.replica.hard_bytes {
+            0 => u64::MAX,
+            hard => hard.max(self.repl_backlog_size_bytes),
+        }
+    }
 }
 
 /// The `*-max-listpack-*` settings and their kin, in the units of the settings.
@@ -168,6 +185,8 @@ impl Default for Config {
             repl_ping_replica_period_s: 10,
             repl_backlog_size_bytes: 1 << 20,
             repl_diskless_sync_delay_s: 5,
+            max_concurrent_syncs: 2,
+            sub_replica_dialect: SubReplicaDialect::Auto,
             replica_serve_stale_data: true,
             replica_announce_ip: None,
             replica_announce_port: 0,

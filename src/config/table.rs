@@ -1,7 +1,7 @@
 //! One row per setting: its name, how it is read and shown, what it is for. To add a setting: a field in
 //! `Config` and a row here; flag, variable, file, `--help`, CONFIG GET and CONFIG SET follow from the row.
 
-use super::value::{self, BindAddress, DebugCommand, LogFormat, LogLevel, Secret};
+use super::value::{self, BindAddress, DebugCommand, LogFormat, LogLevel, Secret, SubReplicaDialect};
 use super::{Config, Master, Sentinels, tls};
 
 /// Reads the words of a value into the field of a config; the complaint is worded for people.
@@ -246,13 +246,30 @@ const GENERAL: &[Setting] = &[
         "Bytes of the stream that are kept for partial resyncs of sub-replicas",
         |c, w| put(&mut c.repl_backlog_size_bytes, bytes(w, 1)),
         |c| c.repl_backlog_size_bytes.to_string().into(),
-    ),
+    )
+    .live(),
     Setting::new(
         "repl-diskless-sync-delay",
         "SECONDS",
         "How long a snapshot for sub-replicas waits for more of them",
         |c, w| put(&mut c.repl_diskless_sync_delay_s, number(w, 0, i32::MAX.into())),
         |c| c.repl_diskless_sync_delay_s.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "max-concurrent-syncs",
+        "N",
+        "Snapshots for sub-replicas made at the same time; more wait. Those that come within the delay share one",
+        |c, w| put(&mut c.max_concurrent_syncs, number(w, 1, 1024)),
+        |c| c.max_concurrent_syncs.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "sub-replica-dialect",
+        "auto|redis-6.0|redis-7.0|redis-8.0|valkey-8.1|valkey-9.1",
+        "What sub-replicas can load; auto goes by what each says of itself, and takes a silent one for redis 6.0",
+        |c, w| put(&mut c.sub_replica_dialect, text(w).and_then(SubReplicaDialect::parse)),
+        |c| c.sub_replica_dialect.as_str().into(),
     )
     .live(),
     Setting::new(

@@ -203,6 +203,43 @@ impl fmt::Display for OutputLimits {
     }
 }
 
+/// `sub-replica-dialect`: whose snapshots sub-replicas are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubReplicaDialect {
+    /// By what each of them says of itself.
+    #[default]
+    Auto,
+    Redis60,
+    Redis70,
+    Redis80,
+    Valkey81,
+    Valkey91,
+}
+
+impl SubReplicaDialect {
+    const ALL: [(Self, &str); 6] = [
+        (Self::Auto, "auto"),
+        (Self::Redis60, "redis-6.0"),
+        (Self::Redis70, "redis-7.0"),
+        (Self::Redis80, "redis-8.0"),
+        (Self::Valkey81, "valkey-8.1"),
+        (Self::Valkey91, "valkey-9.1"),
+    ];
+
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(_, name)| text.eq_ignore_ascii_case(name));
+        let names = || Self::ALL.map(|(_, name)| name).join(", ");
+        found
+            .map(|(dialect, _)| *dialect)
+            .ok_or_else(|| format!("argument(s) must be one of the following: {}", names()))
+    }
+
+    /// The word of the setting.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(dialect, _)| *dialect == self).map_or("auto", |(_, name)| name)
+    }
+}
+
 /// `yes` or `no`.
 pub(super) fn yes_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {

@@ -1,5 +1,6 @@
-//! What a master answers during the handshake, as types.
+//! PSYNC from both sides: what a master answers us, as types, and what a sub-replica of ours gets.
 
+use crate::command::introduction::Asked;
 use crate::position::{Offset, Position, ReplId};
 use crate::resp::number::parse_integer;
 
@@ -89,6 +90,35 @@ pub fn request(position: Option<&Position>) -> [Vec<u8>; 3] {
     }
 }
 
+/// What a sub-replica gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The stream from the byte of this offset on.
+    Continue { from: Offset },
+    /// A snapshot.
+    Full,
+    /// It is on our history and further than we are: there is nothing to give it yet. It followed our master, or
+    /// another replica of it, and we are a moment behind or catching up.
+    Ahead,
+}
+
+/// Decides what a sub-replica gets from a dataset at `position`, with a backlog whose first byte has offset `first`.
+pub fn decide(asked: Asked, position: &Position, first: Option<Offset>) -> Decision {
+    let Asked::Rest { replid, from } = asked else { return Decision::Full };
+    let own = replid == position.replid;
+    let second = replid == position.replid2 && position.second_offset.is_some_and(|second| from <= second);
+    if !own && !second {
+        return Decision::Full;
+    }
+    if from > position.offset.advanced(1) {
+        return Decision::Ahead;
+    }
+    match first {
+        Some(first) if first <= from => Decision::Continue { from },
+        _ => Decision::Full,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +154,41 @@ mod tests {
         let position = Position::fresh(ReplId::ZERO, Offset(168), crate::position::DbIndex(0));
         assert_eq!(request(Some(&position))[2], b"169");
         assert_eq!(request(None)[1..], [b"?".to_vec(), b"-1".to_vec()]);
+    }
+
+    #[test]
+    fn a_sub_replica_continues_within_the_backlog_and_the_histories() {
+        let id = |c: u8| ReplId::parse(&[c; 40]).unwrap();
+        let (first, other) = (Position::fresh(id(b'a'), Offset(118), crate::position::DbIndex(0)), id(b'c'));
+        // As measured on the five servers: backlog 1 to 168, the id changed behind 118.
+        let position = Position { offset: Offset(168), ..first.continued_as(id(b'b')) };
+        let check = |replid: ReplId, from: u64, expected: Decision| {
+            let asked = Asked::Rest { replid, from: Offset(from) };
+            assert_eq!(decide(asked, &position, Some(Offset(1))), expected, "{replid} {from}");
+        };
+        let go = |from| Decision::Continue { from: Offset(from) };
+        for (replid, from, expected) in [
+            (id(b'b'), 169, go(169)),
+            (id(b'b'), 168, go(168)),
+            (id(b'b'), 1, go(1)),
+            (id(b'b'), 0, Decision::Full),
+            (id(b'b'), 170, Decision::Ahead),
+            (id(b'a'), 119, go(119)),
+            (id(b'a'), 1, go(1)),
+            (id(b'a'), 120, Decision::Full),
+            (id(b'a'), 170, Decision::Full),
+            (other, 100, Decision::Full),
+            (ReplId::ZERO, 1, Decision::Full),
+        ] {
+            check(replid, from, expected);
+        }
+        let rest = Asked::Rest { replid: id(b'b'), from: Offset(100) };
+        assert_eq!(decide(rest, &position, Some(Offset(101))), Decision::Full, "fallen off the backlog");
+        assert_eq!(decide(rest, &position, None), Decision::Full);
+        for everything in [Asked::Sync, Asked::Everything] {
+            assert_eq!(decide(everything, &position, Some(Offset(1))), Decision::Full);
+        }
+        let zeros = Asked::Rest { replid: ReplId::ZERO, from: Offset(1) };
+        assert_eq!(decide(zeros, &first, Some(Offset(1))), Decision::Full, "no second id is no id");
     }
 }

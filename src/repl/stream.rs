@@ -171,6 +171,16 @@ impl Stream {
         last + 1 - first
     }
 
+    /// The position behind the applied bytes, for [`Stream::applied_since`]. Good until the next `compact`.
+    pub fn mark(&self) -> usize {
+        self.applied
+    }
+
+    /// The bytes applied since this mark, as the master sent them.
+    pub fn applied_since(&self, mark: usize) -> &[u8] {
+        self.bytes.get(mark..self.applied).unwrap_or_default()
+    }
+
     /// Frees what has been applied. To be called between batches; moves bytes only now and then.
     pub fn compact(&mut self) {
         if self.done == self.commands.len() && self.applied == self.bytes.len() {

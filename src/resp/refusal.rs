@@ -24,6 +24,7 @@ impl Refusal {
     pub const MASTER_DOWN: Self =
         Self::fixed("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
     pub const LOADING: Self = Self::fixed("LOADING Redis is loading the dataset in memory");
+    pub const NO_MASTER_LINK: Self = Self::fixed("NOMASTERLINK Can't SYNC while not connected with my master");
     pub const NO_AUTH: Self = Self::fixed("NOAUTH Authentication required.");
     pub const NO_AUTH_HELLO: Self = Self::fixed(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \

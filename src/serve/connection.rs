@@ -15,6 +15,7 @@ use crate::command::context::{ReadCx, take_lookups};
 use crate::command::row::Run;
 use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
+use crate::downstream::Arrival;
 use crate::hub::Mailbox;
 use crate::limits::READ_BATCH_REQUESTS_MAX;
 use crate::resp::refusal::Refusal;
@@ -59,6 +60,15 @@ enum Step {
     Sleep(Duration),
     /// The client closed, was told to, or broke the protocol.
     Close,
+    /// The client is a sub-replica from here on.
+    Replicate,
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Closed,
+    Replicate,
 }
 
 impl Connection {
@@ -82,34 +92,53 @@ impl Connection {
             Poll::Ready(())
         })
         .await;
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
-            () = poll_fn(|_| if mailbox.is_killed() { Poll::Ready(()) } else { Poll::Pending }) => {}
-            () = self.serve() => {}
+            () = poll_fn(|_| if mailbox.is_killed() { Poll::Ready(()) } else { Poll::Pending }) => Ended::Closed,
+            ended = self.serve() => ended,
+        };
+        match ended {
+            Ended::Closed => {
+                self.socket.say_goodbye();
+                self.worker.server.status.clients.leave();
+            }
+            Ended::Replicate => self.hand_over(),
         }
-        self.socket.say_goodbye();
-        self.worker.server.status.clients.leave();
     }
 
-    async fn serve(&mut self) {
+    /// Gives the connection to the feeder.
+    fn hand_over(self) {
+        let Self { worker, socket, session, input: unread, .. } = self;
+        let (member, introduction) = session.into_sub_replica();
+        match socket.release() {
+            Ok(socket) => worker.downstream.hand_over(Arrival { socket, member, introduction, unread }),
+            Err(error) => {
+                tracing::warn!(%error, "a sub-replica's connection could not be handed over");
+                worker.server.status.clients.leave();
+            }
+        }
+    }
+
+    async fn serve(&mut self) -> Ended {
         loop {
             let step = poll_fn(|cx| self.poll_step(cx)).await;
-            let Ok(mut step) = step else { return };
+            let Ok(mut step) = step else { return Ended::Closed };
             while !matches!(step, Step::Read) {
                 if let Step::Sleep(time) = step {
                     tokio::time::sleep(time).await;
                 }
                 if self.flush().await.is_err() {
-                    return;
+                    return Ended::Closed;
                 }
                 step = match step {
                     Step::Read | Step::Again | Step::Sleep(_) => self.execute_input(),
                     Step::Walk => self.walk().await,
-                    Step::Close => return,
+                    Step::Close => return Ended::Closed,
+                    Step::Replicate => return Ended::Replicate,
                 };
             }
             if self.flush().await.is_err() {
-                return;
+                return Ended::Closed;
             }
         }
     }
@@ -200,6 +229,7 @@ impl Connection {
                 Stop::Flush(_) => return (next, Step::Again),
                 Stop::Walk(_) => return (next, Step::Walk),
                 Stop::After(After::Close, _) => return (next, Step::Close),
+                Stop::After(After::Replicate, _) => return (next, Step::Replicate),
                 Stop::After(After::Sleep(time), _) => return (next, Step::Sleep(time)),
                 Stop::After(After::Continue | After::Deliver, _) => return (next, Step::Again),
             }

@@ -9,6 +9,7 @@ use crate::command::session::Server;
 use crate::command::table;
 use crate::config::Watch;
 use crate::dataset::gate::Reader;
+use crate::downstream::Downstream;
 use crate::resp::reply::Reply;
 use crate::socket::Accepted;
 use crate::status::WorkerStats;
@@ -43,6 +44,7 @@ pub(super) struct Shared {
 pub(super) struct Worker {
     pub(super) number: usize,
     pub(super) server: Arc<Server>,
+    pub(super) downstream: Downstream,
     pub(super) shared: RefCell<Shared>,
 }
 
@@ -53,7 +55,12 @@ pub struct WorkerHandle {
 }
 
 /// Starts worker number `number`.
-pub fn start_worker(number: usize, reader: Reader, server: Arc<Server>) -> io::Result<WorkerHandle> {
+pub fn start_worker(
+    number: usize,
+    reader: Reader,
+    server: Arc<Server>,
+    downstream: Downstream,
+) -> io::Result<WorkerHandle> {
     let (connections, accepted) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = move || {
@@ -65,7 +72,7 @@ pub fn start_worker(number: usize, reader: Reader, server: Arc<Server>) -> io::R
             batch: Batch::default(),
             reply: Reply::default(),
         };
-        let worker = Rc::new(Worker { number, server, shared: RefCell::new(shared) });
+        let worker = Rc::new(Worker { number, server, downstream, shared: RefCell::new(shared) });
         LocalSet::new().block_on(&runtime, take_connections(worker, accepted));
     };
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;

@@ -4,12 +4,14 @@
 //! Writing is a relaxed store or add; what a worker counts per request stands in its own [`WorkerStats`] and is
 //! summed up by whoever reads. Nothing here decides anything, and nothing here knows data or protocol.
 
+mod downstream;
 mod link;
 mod slowlog;
 mod tally;
 mod tls;
 mod worker;
 
+pub use downstream::{BacklogNumbers, DownstreamStatus, SubReplica, SubReplicaPhase};
 pub use link::{LinkPhase, LinkStatus, MasterName, SyncProgress};
 pub use slowlog::{SlowCommand, SlowLog};
 pub use tally::Tally;
@@ -31,6 +33,8 @@ pub struct Status {
     pub run_id: String,
     /// The link to the master.
     pub link: LinkStatus,
+    /// Sub-replicas and the backlog.
+    pub downstream: DownstreamStatus,
     /// Clients: connected, refused.
     pub clients: ClientCounts,
     /// Slow commands of all workers.
@@ -87,6 +91,7 @@ impl Status {
             started: now,
             run_id: (0..40).map(|_| char::from_digit(fastrand::u32(..16), 16).unwrap_or('0')).collect(),
             link: LinkStatus::default(),
+            downstream: DownstreamStatus::default(),
             clients: ClientCounts::default(),
             slowlog: SlowLog::default(),
             tls: TlsStatus::default(),
@@ -168,6 +173,11 @@ impl Status {
             worker.add_to(&mut sum);
             sum
         })
+    }
+
+    /// Clients connected now; sub-replicas are none, though `maxclients` counts them.
+    pub fn connected_clients(&self) -> usize {
+        self.clients.connected().saturating_sub(self.downstream.count())
     }
 
     /// What the allocator holds now, and the most bytes that were allocated at a sample or a question.

@@ -7,6 +7,7 @@ use crate::dataset::Dataset;
 use crate::limits::{APPLY_BATCH_COMMANDS_MAX, APPLY_BATCH_US_MAX};
 use crate::position::{Offset, Position};
 use crate::repl::apply::{self, Aside, Unapplied};
+use crate::repl::backlog::BLOCK_BYTES;
 use crate::repl::stream::Stream;
 use smallvec::SmallVec;
 use std::convert::Infallible;
@@ -20,6 +21,8 @@ const ACK_INTERVAL: Duration = Duration::from_secs(1);
 const BATCHES_PER_ROUND: usize = 64;
 /// Units between two looks at the clock inside a batch.
 const UNITS_PER_LOOK: usize = 8;
+/// The feeder is told of so many bytes at the latest while there is more to apply.
+const PUBLISH_BYTES: u64 = BLOCK_BYTES as u64;
 const BATCH_TIME: Duration = Duration::from_micros(APPLY_BATCH_US_MAX);
 /// A link that has been applying this long after a full resync has got past the command that failed before it.
 const TRUSTED_AFTER: Duration = Duration::from_secs(60);
@@ -67,10 +70,14 @@ impl Link {
             for _ in 0..BATCHES_PER_ROUND {
                 if !self.stream.parse(APPLY_BATCH_COMMANDS_MAX).map_err(LinkError::Stream)? {
                     self.stream.compact();
+                    self.publish();
                     return Ok(());
                 }
                 let batch = self.apply_batch().map_err(LinkError::Unapplied)?;
                 self.stream.compact();
+                if batch.position.offset.since(self.published) >= PUBLISH_BYTES {
+                    self.publish();
+                }
                 self.report.applied(&batch.position, batch.commands, batch.marked);
                 if batch.ack.is_some() {
                     self.acknowledge(wire, batch.ack).await?;
@@ -84,28 +91,24 @@ impl Link {
         }
     }
 
+    /// Lets the feeder send what was applied. Not for each batch: fewer and bigger writes to the sub-replicas.
+    pub(super) fn publish(&mut self) {
+        self.published = self.writer.peek(|data| data.position.offset);
+        self.backlog.publish(self.published);
+    }
+
     /// Applies units under one entry of the gate, until the batch is big or long enough.
     fn apply_batch(&mut self) -> Result<Batch, Unapplied> {
         let mut aside = Aside { watched: Arc::clone(&self.watched), ..Aside::default() };
         self.hub.begin(&mut aside.effects);
-        let (stream, now) = (&mut self.stream, UnixMs::now());
+        let (stream, backlog, now) = (&mut self.stream, &self.backlog, UnixMs::now());
+        let mark = stream.mark();
         let result = self.writer.apply(|data| {
-            let began = clock::instant();
-            prefetch(data, stream);
-            let (mut commands, mut units, mut ack) = (0, 0, None);
-            while let Some(unit) = stream.unit() {
-                let before = data.position.offset;
-                ack = apply::unit(data, &unit, now, &mut aside)?.ack.or(ack);
-                let bytes = unit.bytes;
-                assert_eq!(data.position.offset, before.advanced(bytes), "the offset moves with the bytes");
-                commands += stream.applied();
-                units += 1;
-                let long = units % UNITS_PER_LOOK == 0 && clock::instant() - began > BATCH_TIME;
-                if commands >= APPLY_BATCH_COMMANDS_MAX || long {
-                    break;
-                }
-            }
-            Ok(Batch { position: data.position, ack, commands, marked: data.marked_keys() })
+            let result = apply_units(data, stream, now, &mut aside);
+            // Also before a unit that failed: the units before it are in the data.
+            let end = backlog.append(stream.applied_since(mark));
+            assert_eq!(end, Some(data.position.offset), "the backlog ends where the data stand");
+            result
         });
         self.reaper.trash(aside.trash);
         self.hub.deliver(&mut aside.effects, now);
@@ -119,6 +122,31 @@ impl Link {
         self.report.acknowledged(offset);
         Ok(())
     }
+}
+
+/// Applies units until the batch is big or long enough.
+fn apply_units(
+    data: &mut Dataset,
+    stream: &mut Stream,
+    now: UnixMs,
+    aside: &mut Aside,
+) -> Result<Batch, Unapplied> {
+    let began = clock::instant();
+    prefetch(data, stream);
+    let (mut commands, mut units, mut ack) = (0, 0, None);
+    while let Some(unit) = stream.unit() {
+        let before = data.position.offset;
+        ack = apply::unit(data, &unit, now, aside)?.ack.or(ack);
+        let bytes = unit.bytes;
+        assert_eq!(data.position.offset, before.advanced(bytes), "the offset moves with the bytes");
+        commands += stream.applied();
+        units += 1;
+        let long = units % UNITS_PER_LOOK == 0 && clock::instant() - began > BATCH_TIME;
+        if commands >= APPLY_BATCH_COMMANDS_MAX || long {
+            break;
+        }
+    }
+    Ok(Batch { position: data.position, ack, commands, marked: data.marked_keys() })
 }
 
 /// Asks for the memory of what a batch will touch: first all buckets, then all entries, so that the waits overlap.

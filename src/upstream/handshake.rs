@@ -7,8 +7,8 @@ use crate::position::Position;
 use crate::repl::psync::{self, PsyncReply, Turned};
 use bytes::Bytes;
 
-/// What we say we are. A Valkey 9 master that does not hear 9.0.0 or higher writes RDB 11, which cannot hold a hash with
-/// field expiry: it then closes the connection for ever. Redis answers a harmless error.
+/// What we say we are. A Valkey 9 master that does not hear 9.0.0 or higher writes RDB 11, which cannot hold a hash
+/// with field expiry: it then closes the connection for ever. Redis answers a harmless error.
 const VERSION: &[u8] = b"9.1.0";
 
 /// Speaks with a master until it has answered PSYNC. `have` is what we hold and can continue.
@@ -39,7 +39,8 @@ pub(super) async fn handshake(
     if let Some(ip) = config.announced_ip() {
         replconf(wire, &[b"ip-address", ip.as_bytes()]).await?;
     }
-    replconf(wire, &[b"capa", b"eof", b"capa", b"psync2"]).await?;
+    // Real masters ignore the last one; another remora then gives us everything that it keeps.
+    replconf(wire, &[b"capa", b"eof", b"capa", b"psync2", b"capa", b"remora"]).await?;
     replconf(wire, &[b"version", VERSION]).await?;
 
     let words = psync::request(have);

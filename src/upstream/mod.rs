@@ -12,13 +12,16 @@ mod sentinel;
 mod snapshot;
 mod wire;
 
-use crate::clock;
+use crate::clock::{self, UnixMs};
 use crate::command::transaction::Watched;
 use crate::config::{LiveConfig, Master};
+use crate::dataset::Dataset;
 use crate::dataset::gate::Writer;
 use crate::hub::Hub;
+use crate::position::{Offset, Position, ReplId};
 use crate::rdb::LoadError;
 use crate::repl::apply::Unapplied;
+use crate::repl::backlog::Backlog;
 use crate::repl::psync::{PsyncReply, Turned};
 use crate::repl::retry::{Backoff, Distrust, LONGEST, Verdict};
 use crate::repl::stream::Stream;
@@ -102,6 +105,18 @@ impl std::fmt::Display for LinkError {
     }
 }
 
+/// What the link shares with other threads.
+pub struct Ties {
+    /// Certificates and keys towards the master.
+    pub tls: Arc<Tls>,
+    /// Takes messages for subscribers.
+    pub hub: Arc<Hub>,
+    /// Is told of every change, for WATCH.
+    pub watched: Arc<Watched>,
+    /// What sub-replicas are fed from.
+    pub backlog: Arc<Backlog>,
+}
+
 /// The link with everything it owns.
 pub struct Link {
     writer: Writer,
@@ -112,6 +127,10 @@ pub struct Link {
     reaper: Reaper,
     /// Told of every change.
     watched: Arc<Watched>,
+    /// What sub-replicas are fed from.
+    backlog: Arc<Backlog>,
+    /// What the feeder was told of.
+    published: Offset,
     /// Received and not yet applied; emptied at each new attempt.
     stream: Stream,
     /// A dataset of a master is in place: reads are served, a partial resync can be asked.
@@ -125,15 +144,8 @@ pub struct Link {
 
 impl Link {
     /// A link that has not tried anything yet.
-    pub fn new(
-        writer: Writer,
-        config: Arc<LiveConfig>,
-        report: Report,
-        hub: Arc<Hub>,
-        reaper: Reaper,
-        watched: Arc<Watched>,
-        tls: Arc<Tls>,
-    ) -> Self {
+    pub fn new(writer: Writer, config: Arc<LiveConfig>, report: Report, reaper: Reaper, ties: Ties) -> Self {
+        let Ties { tls, hub, watched, backlog } = ties;
         Self {
             writer,
             config,
@@ -142,6 +154,8 @@ impl Link {
             hub,
             reaper,
             watched,
+            backlog,
+            published: Offset::default(),
             stream: Stream::default(),
             loaded: false,
             distrusted: false,
@@ -192,7 +206,9 @@ impl Link {
     async fn attempt(&mut self, master: &Master) -> LinkError {
         self.stream = Stream::default();
         self.connected_at = None;
-        match self.try_once(master).await {
+        let ended = self.try_once(master).await;
+        self.publish();
+        match ended {
             Ok(never) => match never {},
             Err(error) => error,
         }
@@ -208,10 +224,7 @@ impl Link {
         match handshake::handshake(&mut wire, master, &config, have.as_ref()).await? {
             PsyncReply::Full { replid, offset } => self.full_resync(&mut wire, replid, offset).await?,
             PsyncReply::Continue { replid } => {
-                let position = self.writer.apply(|data| {
-                    data.position = replid.map_or(data.position, |id| data.position.continued_as(id));
-                    data.position
-                });
+                let position = self.continue_as(replid);
                 tracing::info!(replid = %position.replid, offset = %position.offset, "partial resync");
                 self.report.partially_synced(&position);
                 let rest = wire.take_unread();
@@ -220,6 +233,36 @@ impl Link {
         }
         self.connected_at = Some(clock::instant());
         self.follow(&mut wire).await
+    }
+
+    /// The history goes on, maybe under another id. Sub-replicas are cut then: they come back with the old id, get
+    /// `+CONTINUE` with the new one, and so learn it.
+    fn continue_as(&mut self, replid: Option<ReplId>) -> Position {
+        let backlog = &self.backlog;
+        let position = self.writer.apply(|data| {
+            let before = data.position;
+            data.position = replid.map_or(before, |id| before.continued_as(id));
+            if data.position.replid != before.replid {
+                backlog.cut_all("new-id");
+            }
+            data.position
+        });
+        backlog.publish(position.offset);
+        position
+    }
+
+    /// Puts another dataset in place in one step, for readers and sub-replicas: the latter are cut and have to resync.
+    /// Answers the old one.
+    fn install(&mut self, dataset: Dataset) -> Dataset {
+        let (backlog, watched, offset) = (&self.backlog, &self.watched, dataset.position.offset);
+        let old = self.writer.replace(dataset, |old, new| {
+            backlog.reset(offset, "full-resync");
+            if !watched.is_empty() {
+                watched.replaced(old, |db| new.db(db), UnixMs::now());
+            }
+        });
+        backlog.publish(offset);
+        old
     }
 
     /// Logs a fault, once, and says how long to wait before the next try.

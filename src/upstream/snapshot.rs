@@ -8,7 +8,6 @@ use super::handshake::{answer, unexpected};
 use super::loader::Loader;
 use super::wire::Wire;
 use super::{Link, LinkError};
-use crate::clock::UnixMs;
 use crate::limits::STREAM_BEHIND_SNAPSHOT_BYTES_MAX;
 use crate::position::{Offset, Position, ReplId};
 use crate::rdb::load::{Loaded, Progress};
@@ -119,12 +118,7 @@ impl Link {
         dataset.grow_to(selected);
         dataset.position = Position::fresh(replid, offset, selected);
         let (position, marked) = (dataset.position, dataset.marked_keys());
-        let watched = &self.watched;
-        let old = self.writer.replace(dataset, |old, new| {
-            if !watched.is_empty() {
-                watched.replaced(old, |db| new.db(db), UnixMs::now());
-            }
-        });
+        let old = self.install(dataset);
         self.reaper.dataset(old);
         self.loaded = true;
         self.distrusted = false;

@@ -29,7 +29,7 @@ fn handshake(flags: &[&str]) -> (Vec<String>, Remora, Link) {
 fn introduces_itself_as_a_replica_does() {
     let (said, remora, _link) = handshake(&[]);
     let port = format!("REPLCONF listening-port {}", remora.port);
-    assert_eq!(said[..3], ["PING".to_string(), port, "REPLCONF capa eof capa psync2".to_string()]);
+    assert_eq!(said[..3], ["PING".to_string(), port, "REPLCONF capa eof capa psync2 capa remora".to_string()]);
     // A valkey 9 master that does not hear a version of 9 or more sends a format that cannot hold field expiry.
     let version = said[3].strip_prefix("REPLCONF version ").expect("its version");
     assert!(version.starts_with("9."), "{version}");

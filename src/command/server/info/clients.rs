@@ -5,7 +5,7 @@ use crate::command::context::SessionCx;
 
 pub(super) fn clients(cx: &SessionCx<'_>, text: &mut Text) {
     let counts = &cx.server.status.clients;
-    text.field("connected_clients", counts.connected());
+    text.field("connected_clients", cx.server.status.connected_clients());
     text.field("cluster_connections", 0);
     text.field("maxclients", cx.server.config.get().maxclients);
     text.fixed("client_recent_max_input_buffer:0 client_recent_max_output_buffer:0");

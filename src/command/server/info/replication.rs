@@ -31,7 +31,7 @@ pub(super) fn replication(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("slave_priority", config.replica_priority);
     text.field("slave_read_only", 1);
     text.field("replica_announced", u8::from(config.replica_announced));
-    text.fixed("connected_slaves:0");
+    sub_replicas(cx, text);
     if cx.data.limits.dialect.is_valkey() {
         text.field("replicas_waiting_psync", 0);
     }
@@ -43,9 +43,24 @@ pub(super) fn replication(cx: &SessionCx<'_>, text: &mut Text) {
         Some(offset) => text.field("second_repl_offset", offset),
         None => text.field("second_repl_offset", -1),
     }
-    text.field("repl_backlog_active", 0);
+    let backlog = &status.downstream.backlog;
+    text.field("repl_backlog_active", u8::from(backlog.is_active()));
     text.field("repl_backlog_size", config.repl_backlog_size_bytes);
-    text.fixed("repl_backlog_first_byte_offset:0 repl_backlog_histlen:0");
+    text.field("repl_backlog_first_byte_offset", backlog.first());
+    text.field("repl_backlog_histlen", backlog.bytes());
+}
+
+/// A line for each sub-replica; Valkey's have a type behind.
+fn sub_replicas(cx: &SessionCx<'_>, text: &mut Text) {
+    let all = cx.server.status.downstream.all();
+    let kind = if cx.data.limits.dialect.is_valkey() { ",type=replica" } else { "" };
+    text.field("connected_slaves", all.len());
+    for (n, sub_replica) in all.iter().enumerate() {
+        let (ip, port, state) = (&sub_replica.ip, sub_replica.port, sub_replica.phase().as_str());
+        let (offset, lag) = (sub_replica.acked(), sub_replica.lag_s(cx.now));
+        let line = format_args!("ip={ip},port={port},state={state},offset={offset},lag={lag}{kind}");
+        text.field(&format!("slave{n}"), line);
+    }
 }
 
 fn buffers(cx: &SessionCx<'_>, text: &mut Text) {

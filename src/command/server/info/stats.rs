@@ -2,25 +2,30 @@
 
 use super::Text;
 use crate::command::context::SessionCx;
+use std::sync::atomic::Ordering::Relaxed;
 
 pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
     let status = &cx.server.status;
     let (totals, rates, link) = (status.totals(), status.rates(), &status.link);
+    let downstream = &status.downstream;
     let kbps = |rate: f64| format!("{:.2}", rate / 1024.0);
     text.field("total_connections_received", status.clients.accepted());
     text.field("total_commands_processed", totals.commands_processed());
     text.field("instantaneous_ops_per_sec", rates.ops.round());
     text.field("total_net_input_bytes", totals.net_in + link.bytes_in());
-    text.field("total_net_output_bytes", totals.net_out + link.bytes_out());
+    text.field("total_net_output_bytes", totals.net_out + link.bytes_out() + downstream.bytes_out());
     text.field("total_net_repl_input_bytes", link.bytes_in());
-    text.field("total_net_repl_output_bytes", 0);
+    text.field("total_net_repl_output_bytes", downstream.bytes_out());
     text.field("instantaneous_input_kbps", kbps(rates.net_in + rates.repl_in));
     text.field("instantaneous_output_kbps", kbps(rates.net_out));
     text.field("instantaneous_input_repl_kbps", kbps(rates.repl_in));
     text.field("instantaneous_output_repl_kbps", "0.00");
     text.field("rejected_connections", status.clients.rejected());
+    text.field("sync_full", downstream.syncs.of("full"));
+    text.field("sync_partial_ok", downstream.syncs.of("partial"));
+    text.field("sync_partial_err", downstream.partial_refused.load(Relaxed));
     text.fixed(
-        "sync_full:0 sync_partial_ok:0 sync_partial_err:0 expired_subkeys:0 expired_keys:0 expired_stale_perc:0.00 \
+        "expired_subkeys:0 expired_keys:0 expired_stale_perc:0.00 \
          expired_time_cap_reached_count:0 expire_cycle_cpu_milliseconds:0 evicted_keys:0",
     );
     text.field("evicted_clients", 0);

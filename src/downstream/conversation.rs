@@ -1,0 +1,452 @@
+//! One sub-replica, from its PSYNC to its end, as it is spoken.
+
+use super::Arrival;
+use super::bell::Ear;
+use super::cut::Cut;
+use super::feeder::Feed;
+use super::transfer::{Framing, Membership, Next, Start};
+use super::wire::Wire;
+use crate::clock::{self, UnixMs};
+use crate::command::clients::Member;
+use crate::command::introduction::{Asked, Introduction};
+use crate::position::{Offset, Position};
+use crate::repl::backlog::{Cursor, Lost};
+use crate::repl::psync::{Decision, decide};
+use crate::repl::receiver::receiver;
+use crate::resp::refusal::Refusal;
+use crate::status::{LinkPhase, SubReplica, SubReplicaPhase};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// How long a sub-replica that is ahead of us is kept waiting for us to come to where it is.
+const AHEAD_PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes of a snapshot's chunks that are taken for one socket at a time.
+const SOCKET_BYTES: u64 = 256 * 1024;
+
+/// A connection that asks to be a sub-replica, or is one.
+pub(super) struct Conversation {
+    feed: Rc<Feed>,
+    member: Member,
+    introduction: Introduction,
+    wire: io::Result<Wire>,
+    numbers: Arc<SubReplica>,
+}
+
+/// The same with a working socket.
+struct Talk<'a> {
+    feed: &'a Rc<Feed>,
+    member: &'a Member,
+    introduction: &'a Introduction,
+    numbers: &'a SubReplica,
+    wire: &'a mut Wire,
+    ear: Ear,
+    /// The last second in which it was sent a keep-alive.
+    tick: u64,
+    /// When it last gave a sign of life; `None` while none is expected.
+    alive: Option<Instant>,
+    acked: bool,
+    above_soft_since: Option<Instant>,
+}
+
+/// What its PSYNC leads to at this moment.
+enum Verdict {
+    Continue(Cursor, Position),
+    Full,
+    Ahead,
+    Later,
+}
+
+impl Conversation {
+    /// Takes the socket into the feeder's runtime.
+    pub(super) fn new(feed: &Rc<Feed>, arrival: Arrival) -> Self {
+        let Arrival { socket, member, introduction, unread } = arrival;
+        let timeout = Duration::from_secs(feed.settings().repl_timeout_s);
+        let wire = Wire::new(socket, unread, timeout);
+        let came_from = || wire.as_ref().ok().and_then(Wire::peer_ip).unwrap_or_default();
+        let ip = introduction.address.clone().unwrap_or_else(came_from);
+        let numbers = Arc::new(SubReplica::new(member.id, ip, introduction.listening_port));
+        Self { feed: Rc::clone(feed), member, introduction, wire, numbers }
+    }
+
+    /// Speaks until one side ends it.
+    pub(super) async fn run(mut self) {
+        let name = format!("{}:{}", self.numbers.ip, self.numbers.port);
+        let status = Arc::clone(&self.feed.status);
+        status.downstream.joined(Arc::clone(&self.numbers));
+        self.member.become_sub_replica();
+        let cut = match self.talk(&name).await {
+            Ok(never) => match never {},
+            Err(cut) => cut,
+        };
+        status.downstream.left(self.member.id);
+        status.downstream.cuts.count(cut.cause());
+        status.clients.leave();
+        if cut.is_fault() {
+            tracing::warn!(sub_replica = name, why = %cut, "sub-replica is cut");
+        } else {
+            tracing::info!(sub_replica = name, why = %cut, "sub-replica is gone");
+        }
+    }
+
+    async fn talk(&mut self, name: &str) -> Result<Infallible, Cut> {
+        let wire = match &mut self.wire {
+            Ok(wire) => wire,
+            Err(error) => return Err(Cut::Io(io::Error::new(error.kind(), error.to_string()))),
+        };
+        let mailbox = self.member.mailbox();
+        poll_fn(|cx| {
+            mailbox.register(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
+        let mut talk = Talk {
+            feed: &self.feed,
+            member: &self.member,
+            introduction: &self.introduction,
+            numbers: &self.numbers,
+            wire,
+            ear: Ear::default(),
+            tick: self.feed.ticks(),
+            alive: None,
+            acked: false,
+            above_soft_since: None,
+        };
+        talk.through(name).await
+    }
+}
+
+impl Talk<'_> {
+    /// The whole conversation.
+    async fn through(&mut self, name: &str) -> Result<Infallible, Cut> {
+        let syncs = &self.feed.status.downstream.syncs;
+        let (cursor, offset) = match self.admit().await {
+            Verdict::Continue(cursor, position) => {
+                syncs.count("partial");
+                tracing::info!(sub_replica = name, from = %cursor.taken().advanced(1), "sub-replica: partial resync");
+                let id = if self.introduction.psync2 { format!(" {}", position.replid) } else { String::new() };
+                self.wire.send(format!("+CONTINUE{id}\r\n"));
+                let offset = cursor.taken();
+                (cursor, offset)
+            }
+            Verdict::Later | Verdict::Ahead => {
+                syncs.count("later");
+                return Err(self.refuse(&Refusal::NO_MASTER_LINK.0, Cut::Later).await);
+            }
+            Verdict::Full => {
+                syncs.count("full");
+                if matches!(self.introduction.asked, Asked::Rest { .. }) {
+                    let refused = &self.feed.status.downstream.partial_refused;
+                    refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+                tracing::info!(sub_replica = name, asked = ?self.introduction.asked, "sub-replica: full resync");
+                self.full_resync().await?
+            }
+        };
+        self.feed_from(cursor, offset).await
+    }
+
+    /// Decides what it gets. One that is ahead of us waits a moment for us while our link is up.
+    async fn admit(&mut self) -> Verdict {
+        let since = clock::instant();
+        loop {
+            let verdict = self.verdict();
+            let link_up = self.feed.status.link.is_up();
+            match verdict {
+                Verdict::Ahead if !link_up => return Verdict::Later,
+                Verdict::Ahead if clock::instant() - since > AHEAD_PATIENCE => return Verdict::Full,
+                Verdict::Ahead if !self.feed.is_draining() => {}
+                verdict => return verdict,
+            }
+            let bell = &self.feed.bell;
+            poll_fn(|cx| bell.poll(cx, &mut self.ear)).await;
+        }
+    }
+
+    /// The decision as of now; the cursor is attached in the same look through the gate.
+    fn verdict(&self) -> Verdict {
+        let (feed, status) = (self.feed, &self.feed.status);
+        let data_will_change = status.link.phase() == LinkPhase::Sync || status.diverged().is_some();
+        feed.read(|data| match decide(self.introduction.asked, &data.position, feed.backlog.first()) {
+            Decision::Continue { from } => match feed.backlog.attach(from) {
+                Some(cursor) => Verdict::Continue(cursor, data.position),
+                None => Verdict::Full,
+            },
+            Decision::Full if data_will_change => Verdict::Later,
+            Decision::Full => Verdict::Full,
+            Decision::Ahead => Verdict::Ahead,
+        })
+    }
+
+    /// Tells it why not, and ends.
+    async fn refuse(&mut self, line: &str, cut: Cut) -> Cut {
+        self.wire.send(format!("-{line}\r\n"));
+        match self.until(Talk::flush).await {
+            Ok(()) => cut,
+            Err(cut) => cut,
+        }
+    }
+
+    /// Everything: the snapshot that it shares with others. Answers where the stream goes on.
+    async fn full_resync(&mut self) -> Result<(Cursor, Offset), Cut> {
+        let framing = if self.introduction.eof { Framing::EndMark } else { Framing::Length };
+        let receiver = receiver(self.introduction, self.feed.settings().sub_replica_dialect);
+        if let Some(why) = self.feed.unfit(receiver) {
+            return Err(self.unfit(why).await);
+        }
+        let membership = self.feed.join(self.member.id, receiver, framing);
+        let start = match self.until(|talk, cx| talk.wait_for_start(&membership, cx)).await {
+            Ok(start) => start,
+            Err(Cut::Unfit(why)) => return Err(self.unfit(why).await),
+            Err(cut) => return Err(cut),
+        };
+        let Start { position, cursor, mark } = start;
+        if self.introduction.asked != Asked::Sync {
+            self.wire.send(format!("+FULLRESYNC {} {}\r\n", position.replid, position.offset));
+        }
+        self.numbers.set_phase(SubReplicaPhase::SendSnapshot);
+        match framing {
+            Framing::EndMark => {
+                self.wire.send(format!("$EOF:{mark}\r\n"));
+                self.until(|talk, cx| talk.send_chunks(&membership, &cursor, cx)).await?;
+                self.wire.send(mark);
+            }
+            Framing::Length => self.send_spooled(&membership, &cursor).await?,
+        }
+        self.until(Talk::flush).await?;
+        drop(membership);
+        self.numbers.set_phase(SubReplicaPhase::Online);
+        if self.introduction.rdb_only {
+            return Err(self.part(Cut::Served).await);
+        }
+        if framing == Framing::EndMark {
+            // A real replica looks for the mark only at the end of what one read brought: nothing may come behind it.
+            self.until(|talk, _| talk.wait_for_ack(&cursor)).await?;
+        }
+        Ok((cursor, position.offset))
+    }
+
+    async fn unfit(&mut self, why: String) -> Cut {
+        let line = format!("ERR this replica cannot hold the data: {why}");
+        self.refuse(&line, Cut::Unfit(why)).await
+    }
+
+    fn wait_for_start(&mut self, membership: &Membership, cx: &mut Context<'_>) -> Poll<Result<Start, Cut>> {
+        if let Some(start) = membership.start()? {
+            return Poll::Ready(Ok(start));
+        }
+        self.keep_alive(cx)?;
+        Poll::Pending
+    }
+
+    /// A newline a second, as long as the snapshot has not begun.
+    fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Cut> {
+        if self.feed.ticks() != self.tick && self.wire.waiting_bytes() == 0 {
+            self.tick = self.feed.ticks();
+            self.wire.send("\n");
+        }
+        match self.flush(cx) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn send_chunks(
+        &mut self,
+        membership: &Membership,
+        cursor: &Cursor,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Cut>> {
+        loop {
+            let flushed = self.flush(cx)?;
+            self.check_output(cursor)?;
+            ready!(flushed);
+            while self.wire.waiting_bytes() < SOCKET_BYTES {
+                match membership.next()? {
+                    Next::Chunk(bytes) => self.wire.send(bytes),
+                    Next::End if self.wire.waiting_bytes() == 0 => return Poll::Ready(Ok(())),
+                    Next::NotYet if self.wire.waiting_bytes() == 0 => {
+                        // It is not its fault that there is nothing to take.
+                        self.alive = Some(self.feed.now());
+                        return Poll::Pending;
+                    }
+                    Next::End | Next::NotYet => break,
+                }
+            }
+        }
+    }
+
+    async fn send_spooled(&mut self, membership: &Membership, cursor: &Cursor) -> Result<(), Cut> {
+        let spool = self
+            .until(|talk, cx| match membership.spool()? {
+                Some(spool) => Poll::Ready(Ok(spool)),
+                None => {
+                    talk.check_output(cursor)?;
+                    talk.keep_alive(cx)?;
+                    Poll::Pending
+                }
+            })
+            .await?;
+        self.wire.send(format!("${}\r\n", spool.bytes()));
+        let mut at = 0;
+        while at < spool.bytes() {
+            let piece = spool.read(at).await.map_err(|error| Cut::Snapshot(error.to_string()))?;
+            at += piece.len() as u64;
+            self.wire.send(piece);
+            self.until(|talk, cx| {
+                talk.check_output(cursor)?;
+                talk.flush(cx)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_ack(&mut self, cursor: &Cursor) -> Poll<Result<(), Cut>> {
+        self.alive.get_or_insert(self.feed.now());
+        self.check_output(cursor)?;
+        if self.acked { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// The steady state: what the link appends, as long as it takes it. When we stop it gets the rest.
+    async fn feed_from(&mut self, mut cursor: Cursor, offset: Offset) -> Result<Infallible, Cut> {
+        self.numbers.set_phase(SubReplicaPhase::Online);
+        self.numbers.set_acked(offset, UnixMs::now());
+        // Who only knows SYNC does not acknowledge.
+        self.alive = (self.introduction.asked != Asked::Sync).then(clock::instant);
+        self.until(|talk, cx| talk.pass_on(&mut cursor, cx)).await?;
+        Err(self.part(Cut::Shutdown).await)
+    }
+
+    /// Sends what is there. Ready when there is nothing more and there will not be.
+    fn pass_on(&mut self, cursor: &mut Cursor, cx: &mut Context<'_>) -> Poll<Result<(), Cut>> {
+        loop {
+            let flushed = self.flush(cx)?;
+            if flushed.is_pending() {
+                self.check_output(cursor)?;
+                return Poll::Pending;
+            }
+            match cursor.take() {
+                Ok(Some(bytes)) => self.wire.send(bytes),
+                Ok(None) => {
+                    self.above_soft_since = None;
+                    self.numbers.set_sent(cursor.taken(), 0);
+                    return if self.feed.is_draining() { Poll::Ready(Ok(())) } else { Poll::Pending };
+                }
+                Err(Lost::Cut(why)) => return Poll::Ready(Err(Cut::History(why))),
+                Err(Lost::Overrun) => return Poll::Ready(Err(self.overrun(cursor))),
+            }
+        }
+    }
+
+    /// Ends the connection so that what was sent still arrives.
+    async fn part(&mut self, why: Cut) -> Cut {
+        let mut said = false;
+        let goodbye = self
+            .until(|talk, cx| {
+                if !said {
+                    ready!(talk.wire.poll_end(cx))?;
+                    said = true;
+                }
+                Poll::<Result<Infallible, Cut>>::Pending
+            })
+            .await;
+        match goodbye {
+            Ok(never) => match never {},
+            Err(Cut::Closed) => why,
+            Err(cut) => cut,
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cut>> {
+        let mut sent = 0;
+        let flushed = self.wire.poll_flush(cx, &mut sent);
+        if sent > 0 {
+            self.feed.status.downstream.wrote(sent);
+            if self.numbers.phase() == SubReplicaPhase::SendSnapshot {
+                self.alive = Some(self.feed.now());
+            }
+        }
+        flushed
+    }
+
+    /// Repeats `work` until it is ready: at news of the backlog or a snapshot, each second, and when the socket can
+    /// go on. Meanwhile it listens.
+    async fn until<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, Cut>>,
+    ) -> Result<T, Cut> {
+        poll_fn(|cx| {
+            loop {
+                self.look(cx)?;
+                if let Poll::Ready(done) = work(self, cx) {
+                    return Poll::Ready(done);
+                }
+                if self.feed.bell.poll(cx, &mut self.ear).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Is it still there, and may it stay?
+    fn look(&mut self, cx: &mut Context<'_>) -> Result<(), Cut> {
+        if self.member.mailbox().is_killed() {
+            return Err(Cut::Killed);
+        }
+        let heard = self.wire.listen(cx)?;
+        if heard.anything {
+            self.member.lives(UnixMs::now());
+            self.alive = self.alive.map(|_| self.feed.now());
+        }
+        if let Some(offset) = heard.acked {
+            self.acked = true;
+            self.numbers.set_acked(offset, UnixMs::now());
+        }
+        if self.feed.is_draining() && self.numbers.phase() != SubReplicaPhase::Online {
+            return Err(Cut::Shutdown);
+        }
+        let seconds = self.feed.settings().repl_timeout_s;
+        match self.alive {
+            Some(alive) if self.feed.now().duration_since(alive) > Duration::from_secs(seconds) => {
+                Err(Cut::Silent { seconds })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `client-output-buffer-limit replica`: what it has not taken of the stream and of what waits at its socket.
+    fn check_output(&mut self, cursor: &Cursor) -> Result<(), Cut> {
+        if let Some(why) = cursor.cut() {
+            return Err(Cut::History(why));
+        }
+        let waiting_bytes = cursor.behind() + self.wire.waiting_bytes();
+        self.numbers.set_sent(cursor.taken(), waiting_bytes);
+        let settings = self.feed.settings();
+        let limit_bytes = settings.sub_replica_hard_limit_bytes();
+        if waiting_bytes > limit_bytes {
+            return Err(Cut::Hard { waiting_bytes, limit_bytes });
+        }
+        let soft = settings.output_limits.replica;
+        if soft.soft_bytes == 0 || waiting_bytes <= soft.soft_bytes {
+            self.above_soft_since = None;
+            return Ok(());
+        }
+        let since = *self.above_soft_since.get_or_insert(self.feed.now());
+        if self.feed.now().duration_since(since) >= Duration::from_secs(soft.soft_s.max(1)) {
+            return Err(Cut::Soft { waiting_bytes, limit_bytes: soft.soft_bytes, seconds: soft.soft_s });
+        }
+        Ok(())
+    }
+
+    /// The backlog gave up what it had not taken.
+    fn overrun(&self, cursor: &Cursor) -> Cut {
+        let limit_bytes = self.feed.settings().sub_replica_hard_limit_bytes();
+        Cut::Hard { waiting_bytes: cursor.behind() + self.wire.waiting_bytes(), limit_bytes }
+    }
+}

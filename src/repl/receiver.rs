@@ -1,0 +1,70 @@
+//! Which snapshot a sub-replica can load.
+//!
+//! A value type that a real replica does not know makes its process exit, so whoever does not say what it is gets
+//! what all of them know.
+
+use crate::command::introduction::Introduction;
+use crate::config::SubReplicaDialect;
+use crate::dataset::Dialect;
+
+/// For whom a snapshot is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receiver {
+    /// Another remora: it keeps everything that we keep, with our own master's dialect.
+    Remora,
+    /// A real server that knows the value types of this dialect.
+    Server(Dialect),
+}
+
+/// For whom a snapshot for this sub-replica is written.
+pub fn receiver(introduction: &Introduction, setting: SubReplicaDialect) -> Receiver {
+    if introduction.remora {
+        return Receiver::Remora;
+    }
+    Receiver::Server(match (setting, introduction.version) {
+        (SubReplicaDialect::Redis60, _) => Dialect::Redis(6, 0),
+        (SubReplicaDialect::Redis70, _) => Dialect::Redis(7, 0),
+        (SubReplicaDialect::Redis80, _) => Dialect::Redis(8, 0),
+        (SubReplicaDialect::Valkey81, _) => Dialect::Valkey(8, 1),
+        (SubReplicaDialect::Valkey91, _) => Dialect::Valkey(9, 1),
+        (SubReplicaDialect::Auto, Some((9, minor, _))) => Dialect::Valkey(9, minor),
+        (SubReplicaDialect::Auto, Some((10.., _, _))) => Dialect::Valkey(9, 1),
+        (SubReplicaDialect::Auto, Some((8, minor, _))) => Dialect::Valkey(8, minor),
+        (SubReplicaDialect::Auto, _) if introduction.rdb_channel => Dialect::Redis(8, 0),
+        // Redis 6 and 7, 8.0 with that option off, Valkey 7.2: they cannot be told apart.
+        (SubReplicaDialect::Auto, _) => Dialect::Redis(6, 0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sub_replica_gets_what_it_can_load() {
+        let check = |introduction: &Introduction, setting: SubReplicaDialect, expected: Dialect| {
+            let expected = Receiver::Server(expected);
+            assert_eq!(receiver(introduction, setting), expected, "{introduction:?} {setting:?}");
+        };
+        let silent = Introduction { eof: true, psync2: true, ..Introduction::default() };
+        let version = |version| Introduction { version: Some(version), ..silent.clone() };
+        let redis_8 = Introduction { rdb_channel: true, ..silent.clone() };
+        let remora = Introduction { remora: true, ..version((9, 1, 0)) };
+        for (introduction, expected) in [
+            (&silent, Dialect::Redis(6, 0)),
+            (&redis_8, Dialect::Redis(8, 0)),
+            (&version((7, 2, 5)), Dialect::Redis(6, 0)),
+            (&version((8, 0, 1)), Dialect::Valkey(8, 0)),
+            (&version((8, 1, 1)), Dialect::Valkey(8, 1)),
+            (&version((9, 0, 1)), Dialect::Valkey(9, 0)),
+            (&version((9, 1, 2)), Dialect::Valkey(9, 1)),
+            (&version((12, 0, 0)), Dialect::Valkey(9, 1)),
+        ] {
+            check(introduction, SubReplicaDialect::Auto, expected);
+        }
+        check(&silent, SubReplicaDialect::Redis70, Dialect::Redis(7, 0));
+        check(&version((9, 1, 2)), SubReplicaDialect::Valkey81, Dialect::Valkey(8, 1));
+        assert_eq!(receiver(&remora, SubReplicaDialect::Auto), Receiver::Remora);
+        assert_eq!(receiver(&remora, SubReplicaDialect::Redis60), Receiver::Remora);
+    }
+}

@@ -51,7 +51,8 @@ impl Master {
     }
 
     /// Reads the words of `replicaof`: `host port`, `host:port`, `redis://user:pass@host:port`, `rediss://` for
-    /// TLS, `unix:///path`, `/path`. `None` for `no one` and for nothing. The complaint quotes nothing, since a URL holds a password.
+    /// TLS, `unix:///path`, `/path`. `None` for `no one` and for nothing. The complaint quotes nothing, since a URL
+    /// holds a password.
     pub fn parse(words: &[&str]) -> Result<Option<Self>, String> {
         match words {
             [] | [""] => Ok(None),
@@ -106,16 +107,26 @@ impl Master {
         !matches!(&self.address, Address::Tcp { host, .. } if host.is_empty())
     }
 
-    /// As the file has it, credentials included.
+    /// As the file has it, with credentials and TLS.
     pub(super) fn to_setting(&self) -> Vec<u8> {
         let Address::Tcp { host, port } = &self.address else { return self.to_string().into() };
-        if self.user.is_none() && self.password.is_none() {
+        let login = self.login();
+        if login.is_empty() && !self.tls {
             return self.to_string().into();
         }
+        let scheme = if self.tls { "rediss" } else { "redis" };
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        format!("{scheme}://{login}{host}:{port}").into()
+    }
+
+    /// `user:password@`, as a URL has it; nothing without credentials.
+    fn login(&self) -> String {
+        if self.user.is_none() && self.password.is_none() {
+            return String::new();
+        }
         let user = percent_encoded(self.user.as_deref().unwrap_or_default().as_bytes());
         let password = self.password.as_ref().map(|secret| format!(":{}", percent_encoded(secret.reveal())));
-        format!("redis://{user}{}@{host}:{port}", password.unwrap_or_default()).into()
+        format!("{user}{}@", password.unwrap_or_default())
     }
 }
 

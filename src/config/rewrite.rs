@@ -138,6 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn a_master_keeps_the_tls_of_its_url() {
+        let follow = |url: &str, expected: &str| {
+            let master = Master::parse(&[url]).expect("well formed");
+            check("replicaof x 1\n", |config| config.replicaof = master, &format!("replicaof {expected}\n"));
+        };
+        follow("rediss://h:7", "rediss://h:7");
+        follow("valkeys://:secret@[::1]:7", "rediss://:secret@[::1]:7");
+        follow("redis://h:7", "h 7");
+    }
+
+    #[test]
     fn the_file_is_replaced_in_one_step() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("remora.conf");

@@ -4,6 +4,7 @@ mod clients;
 mod master;
 mod rotation;
 mod settings;
+mod sub_replicas;
 
 use crate::support::certificates::{Authority, Pair};
 use crate::support::ports;
@@ -40,12 +41,15 @@ impl TlsMaster {
 struct TlsRemora {
     remora: Remora,
     tls_port: u16,
-    _master: Real,
+    master: Real,
 }
 
 impl TlsRemora {
     fn start(ca: &Authority, shown: &Pair, more: &[(&str, &str)]) -> Option<Self> {
-        let master = Real::start_with("redis-8.0", "redis-8.0.rdb", &[])?;
+        Some(Self::follow(Real::start_with("redis-8.0", "redis-8.0.rdb", &[])?, ca, shown, more))
+    }
+
+    fn follow(master: Real, ca: &Authority, shown: &Pair, more: &[(&str, &str)]) -> Self {
         let tls_port = ports::free();
         let (ca, port) = (ca.ca(), tls_port.to_string());
         let mut all = flags(&[
@@ -57,7 +61,7 @@ impl TlsRemora {
         all.extend(flags(more));
         let remora = Remora::follow(master.port, &all);
         remora.wait_linked();
-        Some(Self { remora, tls_port, _master: master })
+        Self { remora, tls_port, master }
     }
 }
 

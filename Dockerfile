@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 
 FROM rust:1.95-slim-trixie AS build
-# jemalloc is built from C.
+# jemalloc and aws-lc (TLS) are built from C.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends build-essential make \
  && rm -rf /var/lib/apt/lists/*

@@ -12,6 +12,7 @@
 mod support;
 
 mod bad_snapshots;
+mod chain;
 mod clients;
 mod documents;
 mod floors;

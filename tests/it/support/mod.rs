@@ -12,6 +12,7 @@ pub mod client;
 pub mod compare;
 pub mod fixture;
 pub mod folder;
+pub mod follower;
 pub mod http;
 pub mod ports;
 pub mod proxy;

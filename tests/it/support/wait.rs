@@ -8,6 +8,18 @@ pub fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
     until_some(what, limit, || done().then_some(()));
 }
 
+/// Waits until `done` says yes; `false` if it does not within the limit.
+pub fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while !done() {
+        if start.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
 /// Waits until `look` finds something, and returns it.
 #[track_caller]
 pub fn until_some<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {

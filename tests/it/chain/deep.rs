@@ -1,0 +1,110 @@
+//! Three remoras deep, each node killed in turn, re-parenting, and the master's failover.
+
+use super::{Finally, assert_all_equal, stat, wait_linked, write_until};
+use crate::support::real::Real;
+use crate::support::remora::Remora;
+use crate::support::{chance, wait};
+use crate::workload::generate::{Features, Generator};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+const FLAGS: [&str; 6] = ["--repl-diskless-sync-delay", "0", "--repl-backlog-size", "64mb", "--io-threads", "1"];
+
+fn follow(port: u16) -> Remora {
+    let remora = Remora::follow(port, &FLAGS);
+    remora.wait_linked();
+    remora
+}
+
+/// Points a replica elsewhere, and waits for its link.
+#[track_caller]
+fn follow_instead(name: &str, remora: &Remora, port: u16) {
+    let mut client = remora.client();
+    client.must(&format!("REPLICAOF 127.0.0.1 {port}"));
+    wait::until(&format!("{name} follows {port}"), Duration::from_secs(60), || {
+        let info = client.info("replication");
+        info["master_port"] == port.to_string() && info["master_link_status"] == "up"
+    });
+}
+
+/// Full syncs that a remora has asked for since its first.
+fn further_full_syncs(remora: &Remora) -> f64 {
+    remora.metric_or_zero("remora_full_syncs_total") - 1.0
+}
+
+#[test]
+fn three_remoras_deep_each_node_killed_in_turn_all_end_equal() {
+    let Some(mut master) = Real::start("redis-8.0", &["--repl-backlog-size 64mb"]) else { return };
+    let rng = chance::seeded("three_remoras_deep_each_node_killed_in_turn_all_end_equal");
+    let done = AtomicBool::new(false);
+    let (first, third, fourth) = std::thread::scope(|scope| {
+        let generator = Generator::new(rng, Features::of("redis-8.0"));
+        scope.spawn(|| write_until(master.client(), generator, &done));
+        let _until = Finally(&done);
+        let first = follow(master.port);
+        let second = follow(first.port);
+        let third = follow(second.port);
+        // The one in the middle dies: the last goes one up, and resumes there.
+        drop(second);
+        follow_instead("the third", &third, first.port);
+        // Another takes the middle, and the last goes below it.
+        let second = follow(first.port);
+        follow_instead("the third", &third, second.port);
+        // The topmost dies: the middle goes to the master, the last keeps its link and resumes nothing.
+        drop(first);
+        follow_instead("the second", &second, master.port);
+        // Straight to the master, and back below another remora.
+        follow_instead("the third", &third, master.port);
+        follow_instead("the third", &third, second.port);
+        // The last dies and is replaced.
+        let fourth = follow(third.port);
+        (second, third, fourth)
+    });
+    for (name, remora) in [("second", &first), ("third", &third), ("fourth", &fourth)] {
+        assert_eq!(further_full_syncs(remora), 0.0, "the {name} was to resume each time");
+    }
+    let mut below = [("second", first.client()), ("third", third.client()), ("fourth", fourth.client())];
+    assert_all_equal(&mut master.client(), &mut below);
+    // The master dies and comes back empty, with another history: all of them sync anew, one after the other.
+    master.restart();
+    master.client().must("SET after restart");
+    for (name, client) in &mut below {
+        wait::until(&format!("the {name} has the new data"), Duration::from_secs(90), || {
+            client.call("GET after").text_is("restart")
+        });
+    }
+    assert_all_equal(&mut master.client(), &mut below);
+}
+
+#[test]
+fn a_failover_of_the_master_goes_down_the_chain_as_partial_resyncs() {
+    for server in ["redis-7.0", "valkey-9.1"] {
+        let Some(old) = Real::start(server, &["--repl-backlog-size 16mb"]) else { return };
+        let replicaof = format!("--replicaof 127.0.0.1 {}", old.port);
+        let new = Real::start(server, &["--repl-backlog-size 16mb", &replicaof]).expect("the server is here");
+        wait_linked("the other server", &mut new.client());
+        old.client().must("SET before 1");
+        let first = follow(old.port);
+        let second = follow(first.port);
+        let sub = Real::start(server, &[&format!("--replicaof 127.0.0.1 {}", second.port)]).expect("here");
+        wait_linked("the real one at the end", &mut sub.client());
+
+        new.client().must("REPLICAOF NO ONE");
+        old.client().must(&format!("REPLICAOF 127.0.0.1 {}", new.port));
+        follow_instead("the first", &first, new.port);
+        new.client().must("SET after 2");
+        let id = new.client().info("replication")["master_replid"].clone();
+        let mut below = [("first", first.client()), ("second", second.client()), ("last", sub.client())];
+        for (name, client) in &mut below {
+            wait::until(&format!("the {name} has the new id"), Duration::from_secs(60), || {
+                client.info("replication")["master_replid"] == id
+            });
+        }
+        assert_all_equal(&mut new.client(), &mut below);
+        for remora in [&first, &second] {
+            assert_eq!(further_full_syncs(remora), 0.0, "{server}: {}", remora.log());
+            assert!(stat(&mut remora.client(), "sync_partial_ok") >= 1, "{server}");
+        }
+        assert!(first.metric("remora_subreplica_cuts_total{reason=\"new-id\"}") >= 1.0);
+    }
+}

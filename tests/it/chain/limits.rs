@@ -1,0 +1,110 @@
+//! Many sub-replicas at once, and slow ones.
+
+use crate::support::client::Client;
+use crate::support::follower::Follower;
+use crate::support::real::Real;
+use crate::support::remora::{Remora, SOON, master_offset};
+use crate::support::wait;
+use std::time::Duration;
+
+fn fill(client: &mut Client, keys: usize, bytes: usize) {
+    let value = "v".repeat(bytes);
+    let requests: Vec<Vec<String>> =
+        (0..keys).map(|n| vec!["SET".into(), format!("key:{n}"), value.clone()]).collect();
+    client.pipeline(&requests);
+}
+
+#[test]
+fn fifty_sub_replicas_at_once_share_one_snapshot_and_the_master_sees_one_sync() {
+    let Some(master) = Real::start("redis-8.0", &[]) else { return };
+    fill(&mut master.client(), 20_000, 100);
+    let remora = Remora::follow(master.port, &["--repl-diskless-sync-delay", "2"]);
+    remora.wait_linked();
+    let mut followers: Vec<Follower> = (0..50).map(|_| Follower::introduced(remora.port)).collect();
+    followers.iter_mut().for_each(|follower| follower.say("PSYNC ? -1"));
+    let synced: Vec<_> = std::thread::scope(|scope| {
+        let all: Vec<_> = followers.iter_mut().map(|follower| scope.spawn(|| follower.synced())).collect();
+        all.into_iter().map(|thread| thread.join().expect("a sub-replica")).collect()
+    });
+    assert!(synced[0].snapshot.len() > 20_000 * 100, "values that do not compress away");
+    assert!(synced.iter().all(|other| *other == synced[0]), "one snapshot for all");
+    assert_eq!(remora.metric("remora_subreplica_snapshots_total"), 1.0);
+    assert_eq!(master.client().info("stats")["sync_full"], "1");
+    // They all get the same stream.
+    followers.iter_mut().for_each(|follower| follower.ack(synced[0].offset));
+    fill(&mut master.client(), 1000, 50);
+    let end = remora.wait_caught_up(&mut master.client());
+    let bytes = usize::try_from(end).expect("an offset") - usize::try_from(synced[0].offset).expect("an offset");
+    let first = followers[0].bytes(bytes);
+    assert!(followers[1..].iter_mut().all(|follower| follower.bytes(bytes) == first));
+    assert_eq!(remora.metric("remora_subreplicas"), 50.0);
+    drop(followers);
+    wait::until("all are gone", SOON, || remora.metric("remora_subreplicas") == 0.0);
+    assert_eq!(remora.client().info("clients")["connected_clients"], "1");
+}
+
+#[test]
+fn one_that_does_not_read_is_cut_alone_and_the_limit_is_named() {
+    let Some(master) = Real::start("redis-8.0", &[]) else { return };
+    let limit = ["--client-output-buffer-limit", "replica 4mb 0 0", "--repl-diskless-sync-delay", "0"];
+    let remora = Remora::follow(master.port, &limit);
+    remora.wait_linked();
+    let (mut slow, mut fast) = (Follower::introduced(remora.port), Follower::introduced(remora.port));
+    for follower in [&mut slow, &mut fast] {
+        let offset = follower.full_sync().offset;
+        follower.ack(offset);
+    }
+    let start = master_offset(&mut master.client());
+    let reading = std::thread::spawn(move || {
+        // All that is written below, more or less.
+        fast.bytes(60 << 20);
+        fast
+    });
+    let mut client = master.client();
+    while remora.metric_or_zero("remora_subreplica_cuts_total{reason=\"output-buffer-hard\"}") < 1.0 {
+        fill(&mut client, 1000, 1000);
+        let written = master_offset(&mut client) - start;
+        assert!(written < 58 << 20, "it still is not cut after {written} bytes");
+        remora.wait_caught_up(&mut client);
+    }
+    remora.wait_logged(&["sub-replica is cut", "hard limit of client-output-buffer-limit replica (4194304)"]);
+    assert_eq!(remora.replication("connected_slaves"), "1", "the other one stays");
+    while master_offset(&mut client) - start < 61 << 20 {
+        fill(&mut client, 1000, 1000);
+        remora.wait_caught_up(&mut client);
+    }
+    drop(reading.join().expect("the one that reads gets everything"));
+}
+
+#[test]
+fn the_soft_limit_cuts_after_its_time() {
+    let Some(master) = Real::start("redis-8.0", &[]) else { return };
+    let limit = ["--client-output-buffer-limit", "replica 1gb 1mb 2", "--repl-diskless-sync-delay", "0"];
+    let remora = Remora::follow(master.port, &limit);
+    remora.wait_linked();
+    let mut slow = Follower::introduced(remora.port);
+    let offset = slow.full_sync().offset;
+    slow.ack(offset);
+    let mut client = master.client();
+    fill(&mut client, 20_000, 1000);
+    wait::until("it is cut", Duration::from_secs(30), || {
+        remora.metric_or_zero("remora_subreplica_cuts_total{reason=\"output-buffer-soft\"}") >= 1.0
+    });
+    remora.wait_logged(&["sub-replica is cut", "soft limit", "for 2 s"]);
+}
+
+#[test]
+fn one_that_says_nothing_is_cut_after_the_timeout() {
+    let Some(master) = Real::start("redis-8.0", &["--repl-ping-replica-period 1"]) else { return };
+    let remora = Remora::follow(master.port, &["--repl-timeout", "3", "--repl-diskless-sync-delay", "0"]);
+    remora.wait_linked();
+    let mut mute = Follower::introduced(remora.port);
+    mute.full_sync();
+    let mut alive = Follower::introduced(remora.port);
+    let offset = alive.full_sync().offset;
+    wait::until("the mute one is cut", SOON, || {
+        alive.ack(offset);
+        remora.metric_or_zero("remora_subreplica_cuts_total{reason=\"timeout\"}") >= 1.0
+    });
+    assert_eq!(remora.replication("connected_slaves"), "1");
+}

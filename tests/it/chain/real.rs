@@ -89,10 +89,10 @@ fn a_sub_replica_that_cannot_hold_the_data_is_refused_with_the_reason() {
     assert_eq!(sub.client().info("replication")["master_link_status"], "down");
     // Without the field's expiry it can.
     client.must("HPERSIST h FIELDS 1 f");
-    let mut below = Real::start("valkey-8.1", &[&replicaof]).map(|sub| sub.client());
-    if let Some(client) = &mut below {
-        wait_linked("valkey-8.1", client);
-    }
+    remora.wait_caught_up(&mut client);
+    let Some(sub) = Real::start("valkey-8.1", &[&replicaof]) else { return };
+    wait_linked("valkey-8.1", &mut sub.client());
+    assert_all_equal(&mut client, &mut [("valkey-8.1", sub.client())]);
 }
 
 #[test]

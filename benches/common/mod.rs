@@ -11,6 +11,7 @@
 mod support;
 
 pub use support::client::{Client, encode_into};
+pub use support::follower::Follower;
 pub use support::real::Real;
 pub use support::remora::Remora;
 pub use support::script::{Framing, Link, Master, REPLID};

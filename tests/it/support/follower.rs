@@ -70,6 +70,17 @@ impl Follower {
         self.say(&format!("REPLCONF ACK {offset}"));
     }
 
+    /// Acknowledges until the stream begins: a real master hears it only once it has noticed that its child is done.
+    #[track_caller]
+    pub fn ack_until_stream(&mut self, offset: u64) {
+        let end = Instant::now() + PATIENCE;
+        while self.buf.is_empty() {
+            assert!(Instant::now() < end, "no stream begins");
+            self.ack(offset);
+            assert!(self.read(Duration::from_millis(50)), "the stream, not the end");
+        }
+    }
+
     /// The next line that is not empty.
     #[track_caller]
     pub fn line(&mut self) -> String {
@@ -134,6 +145,19 @@ impl Follower {
             assert!(self.read(PATIENCE), "{count} bytes, not {} and the end", self.buf.len());
         }
         self.buf.drain(..count).collect()
+    }
+
+    /// Reads so many bytes and forgets them.
+    #[track_caller]
+    pub fn drain(&mut self, mut count: usize) {
+        while count > 0 {
+            if self.buf.is_empty() {
+                assert!(self.read(PATIENCE), "{count} more bytes, not the end");
+            }
+            let now = count.min(self.buf.len());
+            self.buf.drain(..now);
+            count -= now;
+        }
     }
 
     /// Fails when anything comes within this time.

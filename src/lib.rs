@@ -14,6 +14,7 @@
 
 // floor 0
 pub mod allocator;
+pub mod cgroup;
 pub mod clock;
 pub mod glob;
 pub mod limits;
@@ -43,6 +44,7 @@ pub mod rdb;
 pub mod command;
 
 // floor 5
+pub mod disk;
 pub mod repl;
 
 // floor 6

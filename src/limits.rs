@@ -46,6 +46,10 @@ pub const READ_BATCH_REQUESTS_MAX: usize = 256;
 /// Bytes of stream that may wait in memory behind a snapshot that is still loading; beyond it the master has to keep
 /// them (as redis: a replica's own `client-output-buffer-limit replica` is 256 MiB).
 pub const STREAM_BEHIND_SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes in which the facts at the head of a snapshot must have come; later ones are not waited for.
+pub const SNAPSHOT_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of our own snapshot that may wait to be written while the rate is kept; beyond it the rate is not.
+pub const SAVE_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest lines a master may send during the handshake, bytes.
 pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 * 1024;
 

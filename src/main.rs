@@ -52,11 +52,13 @@ async fn run(startup: Startup) -> io::Result<()> {
 }
 
 /// Runs until a signal or until `stop`.
-async fn run_until(startup: Startup, stop: impl Future<Output = ()>) -> io::Result<()> {
+async fn run_until(mut startup: Startup, stop: impl Future<Output = ()>) -> io::Result<()> {
     let screen = Screen::new(startup.config.logfile.is_none());
-    let dir = &startup.config.dir;
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("dir {}: {error}", dir.display()));
-    std::env::set_current_dir(dir).map_err(named)?;
+    if let Some(dir) = &startup.config.dir {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("dir {}: {error}", dir.display()));
+        std::env::set_current_dir(dir).map_err(named)?;
+        startup.config.dir = Some(std::env::current_dir()?);
+    }
     let live = Arc::new(LiveConfig::new(startup.config));
     logging::start(&live, &screen)?;
     for warning in &startup.warnings {

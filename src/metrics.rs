@@ -6,7 +6,7 @@
 use crate::clock::UnixMs;
 use crate::limits::SUB_REPLICAS_LABELLED_MAX;
 use crate::process;
-use crate::status::{CommandTotals, LinkPhase, Status, Tally, Totals};
+use crate::status::{CommandTotals, LinkPhase, SaveStatus, Status, Tally, Totals};
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::fmt::Write;
@@ -94,6 +94,11 @@ static METRICS: &[(&str, Kind, &str)] = &[
     ),
     ("remora_subreplica_output_bytes_total", Kind::Counter, "Bytes written to sub-replicas"),
     ("remora_backlog_bytes", Kind::Gauge, "Bytes of the stream kept for partial resyncs of sub-replicas"),
+    ("remora_saves_total", Kind::Counter, "Saves of our own snapshot, by result"),
+    ("remora_save_running", Kind::Gauge, "1 while our own snapshot is being written"),
+    ("remora_last_save_timestamp_seconds", Kind::Gauge, "When our own snapshot was last complete"),
+    ("remora_last_save_bytes", Kind::Gauge, "Size of our own snapshot when it was last written"),
+    ("remora_restores_total", Kind::Counter, "Our own snapshot as it was found at start, by result"),
     ("remora_db_keys", Kind::Gauge, "Keys by database"),
     ("remora_db_keys_expiring", Kind::Gauge, "Keys with an expiry by database"),
     ("remora_clients", Kind::Gauge, "Clients connected"),
@@ -147,6 +152,7 @@ pub fn render(numbers: &Numbers<'_>) -> String {
         sync_metrics(numbers.status);
         downstream_metrics(numbers.status);
         data_metrics(numbers);
+        save_metrics(&numbers.status.saves);
         client_metrics(numbers, &totals);
         tls_metrics(numbers.status);
         command_metrics(numbers.commands, &totals);
@@ -224,6 +230,16 @@ fn sync_metrics(status: &Status) {
     tally("remora_partial_syncs_total", "result", &link.partial_syncs);
     tally("remora_reconnects_total", "cause", &link.disconnects);
     tally("remora_apply_errors_total", "command", &link.apply_errors);
+}
+
+fn save_metrics(saves: &SaveStatus) {
+    tally("remora_saves_total", "result", &saves.results);
+    tally("remora_restores_total", "result", &saves.restores);
+    set("remora_save_running", saves.is_running());
+    if let Some(at) = saves.last_at() {
+        set("remora_last_save_timestamp_seconds", at);
+        set("remora_last_save_bytes", saves.last_bytes());
+    }
 }
 
 fn tally(name: &'static str, label: &'static str, tally: &Tally) {
@@ -365,7 +381,7 @@ impl AsFloat for UnixMs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::Offset;
+    use crate::position::{Offset, ReplId};
     use crate::status::SubReplica;
     use std::collections::BTreeSet;
     use std::sync::Arc;
@@ -395,6 +411,9 @@ mod tests {
         status.downstream.joined(Arc::new(SubReplica::new(1, "10.0.0.1".into(), 6379)));
         status.downstream.syncs.count("full");
         status.downstream.cuts.count("closed");
+        status.saves.begins(1, UnixMs(1));
+        status.saves.succeeded((ReplId::ZERO, Offset(40)), 6, 100, UnixMs(2));
+        status.saves.restored((ReplId::ZERO, Offset(40)));
         status
     }
 

@@ -10,6 +10,7 @@ use crate::command::session::Server;
 use crate::config::{Config, ConfigError, LiveConfig, Master};
 use crate::dataset::Dataset;
 use crate::dataset::gate::{Reader, Writer, gate};
+use crate::disk::Saver;
 use crate::downstream::Feeder;
 use crate::position::{DbIndex, Offset, Position, ReplId};
 use crate::progress::{self, Screen};
@@ -43,12 +44,13 @@ pub async fn run(
 
     let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
     let empty = Dataset::new(settings.databases, nowhere, settings.encodings.into());
-    let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 2);
+    let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 3);
     let backlog = backlog(&config, &status);
     let server = Arc::new(Server::new(config, Arc::clone(&status), master));
     let admin = readers.pop().map(|reader| bind_admin(&settings, &server, reader)).transpose()?.flatten();
     let reader = readers.pop().expect("a reader for the feeder was made");
     let (feeder, downstream) = Feeder::start(reader, Arc::clone(&backlog), &server.config, Arc::clone(&status))?;
+    let saver = readers.pop().map(|reader| start_saver(&settings, &server, reader)).transpose()?.flatten();
     let start = |(n, reader)| start_worker(n, reader, Arc::clone(&server), downstream.clone());
     let workers: Vec<WorkerHandle> = readers.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
     let masters = server.master.subscribe();
@@ -71,7 +73,17 @@ pub async fn run(
     link.stop();
     // Behind the link: sub-replicas take the rest of what was applied.
     feeder.stop();
+    if let Some(saver) = saver {
+        // On another thread, so that a second signal is still heard. It cannot fail but by a panic that was told.
+        drop(tokio::task::spawn_blocking(move || saver.stop()).await);
+    }
     Ok(())
+}
+
+/// Our own snapshot, if there is a folder for it.
+fn start_saver(settings: &Config, server: &Server, reader: Reader) -> io::Result<Option<Saver>> {
+    let Some(dir) = settings.dir.clone() else { return Ok(None) };
+    Saver::start(dir, reader, Arc::clone(&server.config), Arc::clone(&server.status)).map(Some)
 }
 
 /// Reads certificates and keys; CONFIG SET of what cannot be used is refused from now on.

@@ -4,7 +4,7 @@
 //! lines and bar do not run into each other.
 
 use crate::clock::UnixMs;
-use crate::status::{LinkPhase, Status, SyncProgress};
+use crate::status::{LinkPhase, Restore, Status, SyncProgress};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -50,13 +50,14 @@ pub async fn show(status: &Status, screen: &Screen) {
     loop {
         tick.tick().await;
         let (now, sync) = (UnixMs::now(), status.link.sync());
-        if status.link.phase() != LinkPhase::Sync {
+        let what = if status.saves.restore() == Restore::Loading { "loading remora.rdb" } else { "full sync" };
+        if status.link.phase() != LinkPhase::Sync && status.saves.restore() != Restore::Loading {
             bar = None;
             logged = now;
         } else if screen.terminal {
-            bar.get_or_insert_with(|| Bar::new(screen)).draw(Line { sync, now });
+            bar.get_or_insert_with(|| Bar::new(screen, what)).draw(Line { sync, now });
         } else if now.0 - logged.0 >= LINE_EVERY_MS {
-            tracing::info!("full sync: {}", Line { sync, now });
+            tracing::info!("{what}: {}", Line { sync, now });
             logged = now;
         }
     }
@@ -65,19 +66,20 @@ pub async fn show(status: &Status, screen: &Screen) {
 /// A bar where the master has told the snapshot's size, else a sign of life.
 struct Bar {
     bar: ProgressBar,
+    what: &'static str,
     sized: Option<bool>,
 }
 
 impl Bar {
-    fn new(screen: &Screen) -> Self {
-        Self { bar: screen.bars.add(ProgressBar::new(0)), sized: None }
+    fn new(screen: &Screen, what: &'static str) -> Self {
+        Self { bar: screen.bars.add(ProgressBar::new(0)), what, sized: None }
     }
 
     fn draw(&mut self, line: Line) {
         let sized = line.sync.total_bytes.is_some();
         if self.sized.replace(sized) != Some(sized) {
-            let template = if sized { "full sync {wide_bar} {msg}" } else { "full sync {spinner} {msg}" };
-            let style = ProgressStyle::with_template(template);
+            let form = if sized { "{wide_bar} {msg}" } else { "{spinner} {msg}" };
+            let style = ProgressStyle::with_template(&format!("{} {form}", self.what));
             self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         }
         if let Some(total) = line.sync.total_bytes {

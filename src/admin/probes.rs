@@ -23,13 +23,15 @@ pub(super) enum Verdict {
 
 /// `/startup`
 pub(super) fn startup(status: &Status) -> Verdict {
-    if !status.is_loaded() {
-        return Verdict::No(waiting("nothing is loaded yet", status));
+    if status.is_caught_up() {
+        return Verdict::Yes;
     }
-    if !status.is_caught_up() {
-        return Verdict::No(waiting("the dataset has not reached the master's offset yet", status));
-    }
-    Verdict::Yes
+    let why = if status.is_loaded() {
+        "the dataset has not reached the master's offset yet"
+    } else {
+        "nothing is loaded yet"
+    };
+    Verdict::No(waiting(why, status))
 }
 
 /// `/ready`
@@ -37,6 +39,9 @@ pub(super) fn ready(status: &Status, serve_stale: bool) -> Verdict {
     let started = startup(status);
     if started != Verdict::Yes {
         return started;
+    }
+    if !status.is_loaded() {
+        return Verdict::No(waiting("the old data were dropped and the new ones are not loaded yet", status));
     }
     if let Some(why) = status.diverged() {
         return Verdict::No(format!("the data are not the master's: {why}"));
@@ -83,6 +88,9 @@ mod tests {
         status.link.set_phase(LinkPhase::Connected, UnixMs(5));
         status.set_diverged(Some("ZADD could not be applied".into()));
         check(true, false, false, "diverged");
+        status.set_diverged(None);
+        status.set_unloaded();
+        check(true, false, false, "the old data were dropped");
     }
 
     #[test]

@@ -74,7 +74,7 @@ const IGNORED: &str = "
     proc-title-template propagation-error-behavior rdb-del-sync-files rdb-key-save-delay
     rdb-save-incremental-fsync rdb-version-check rdbchecksum rdbcompression rdma-bind
     rdma-completion-vector rdma-port rdma-rx-size rename-command repl-backlog-ttl
-    repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync repl-diskless-sync-max-replicas
+    repl-disable-tcp-nodelay repl-diskless-sync repl-diskless-sync-max-replicas
     repl-diskless-sync-period repl-mptcp repl-rdb-channel replica-full-sync-buffer-limit
     replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush sanitize-dump-payload
     server-cpulist server_cpulist set-proc-title shutdown-on-sigint shutdown-on-sigterm shutdown-timeout

@@ -23,7 +23,8 @@ pub use sentinel::Sentinels;
 pub use table::{SETTINGS, Setting};
 pub use tls::{AuthClients, TlsProtocols, TlsSettings};
 pub use value::{
-    BindAddress, DebugCommand, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret, SubReplicaDialect,
+    BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret,
+    SubReplicaDialect,
 };
 
 use crate::limits::{DATABASES_DEFAULT, MAXCLIENTS_DEFAULT};
@@ -74,6 +75,10 @@ pub struct Config {
     pub max_concurrent_syncs: usize,
     /// Whose snapshots sub-replicas are given.
     pub sub_replica_dialect: SubReplicaDialect,
+    /// Where a snapshot is loaded while there are old data.
+    pub repl_diskless_load: DisklessLoad,
+    /// What the process may hold, bytes; 0 is what the cgroup allows, or the machine has.
+    pub memory_limit_bytes: u64,
     /// Whether reads are answered while the link is down.
     pub replica_serve_stale_data: bool,
     /// Address or name that the master shows for us.
@@ -102,8 +107,14 @@ pub struct Config {
     pub logfile: Option<PathBuf>,
     /// How it is logged.
     pub log_format: LogFormat,
-    /// Working directory.
-    pub dir: PathBuf,
+    /// Working directory, and where our own snapshot is kept; without it none is.
+    pub dir: Option<PathBuf>,
+    /// Our own snapshot is saved so often, seconds; 0 is at the end only.
+    pub save_interval_s: u64,
+    /// Most bytes a second that a save writes while the program runs; 0 is no bound.
+    pub save_bytes_per_second_max: u64,
+    /// How long the save at the end may take, seconds.
+    pub save_timeout_s: u64,
     /// Where `/metrics` and the probes listen; `None` turns them off.
     pub metrics_addr: Option<SocketAddr>,
     /// Who may use DEBUG.
@@ -187,6 +198,8 @@ impl Default for Config {
             repl_diskless_sync_delay_s: 5,
             max_concurrent_syncs: 2,
             sub_replica_dialect: SubReplicaDialect::Auto,
+            repl_diskless_load: DisklessLoad::Swap,
+            memory_limit_bytes: 0,
             replica_serve_stale_data: true,
             replica_announce_ip: None,
             replica_announce_port: 0,
@@ -201,7 +214,10 @@ impl Default for Config {
             loglevel: LogLevel::Notice,
             logfile: None,
             log_format: LogFormat::Text,
-            dir: PathBuf::from("."),
+            dir: None,
+            save_interval_s: 0,
+            save_bytes_per_second_max: 64 << 20,
+            save_timeout_s: 20,
             metrics_addr: Some(SocketAddr::from(([127, 0, 0, 1], 9121))),
             enable_debug_command: DebugCommand::No,
             tls: TlsSettings::default(),

@@ -1,7 +1,9 @@
 //! One row per setting: its name, how it is read and shown, what it is for. To add a setting: a field in
 //! `Config` and a row here; flag, variable, file, `--help`, CONFIG GET and CONFIG SET follow from the row.
 
-use super::value::{self, BindAddress, DebugCommand, LogFormat, LogLevel, Secret, SubReplicaDialect};
+use super::value::{
+    self, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, Secret, SubReplicaDialect,
+};
 use super::{Config, Master, Sentinels, tls};
 
 /// Reads the words of a value into the field of a config; the complaint is worded for people.
@@ -273,6 +275,23 @@ const GENERAL: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "repl-diskless-load",
+        "swap|flush|auto",
+        "A full sync with old data in place: swap loads beside them, so reads go on; flush drops them first; auto does \
+         what memory allows",
+        |c, w| put(&mut c.repl_diskless_load, text(w).and_then(diskless_load)),
+        |c| c.repl_diskless_load.as_str().into(),
+    )
+    .live(),
+    Setting::new(
+        "memory-limit",
+        "BYTES",
+        "What repl-diskless-load auto reckons with; 0 is the limit of the container or the memory of the machine",
+        |c, w| put(&mut c.memory_limit_bytes, bytes(w, 0)),
+        |c| c.memory_limit_bytes.to_string().into(),
+    )
+    .live(),
+    Setting::new(
         "replica-serve-stale-data",
         "yes|no",
         "Answer reads while the link to the master is down; with no, they and /ready are refused",
@@ -464,10 +483,35 @@ const GENERAL: &[Setting] = &[
     Setting::new(
         "dir",
         "PATH",
-        "Working directory",
-        |c, w| put(&mut c.dir, text(w).map(Into::into)),
-        |c| shown(c.dir.to_str()),
+        "Working directory. Our own snapshot is kept here, remora.rdb: after a restart the rest of the stream is enough. \
+         Without it none is kept",
+        |c, w| put(&mut c.dir, text(w).map(value::unless_empty)),
+        |c| shown(c.dir.as_deref().map_or(Some("."), std::path::Path::to_str)),
     ),
+    Setting::new(
+        "save-interval",
+        "SECONDS",
+        "Saves our own snapshot so often; 0 is only at the end (SIGTERM) and at BGSAVE",
+        |c, w| put(&mut c.save_interval_s, number(w, 0, i32::MAX.into())),
+        |c| c.save_interval_s.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "save-max-bytes-per-second",
+        "BYTES",
+        "Most that a save writes to the disk, except at the end; 0 is no bound",
+        |c, w| put(&mut c.save_bytes_per_second_max, bytes(w, 0)),
+        |c| c.save_bytes_per_second_max.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "save-timeout",
+        "SECONDS",
+        "How long the save at the end may take; keep it below the grace time of whoever stops remora",
+        |c, w| put(&mut c.save_timeout_s, number(w, 0, i32::MAX.into())),
+        |c| c.save_timeout_s.to_string().into(),
+    )
+    .live(),
     Setting::new(
         "metrics-addr",
         "ADDRESS",
@@ -516,6 +560,15 @@ fn metrics_addr(text: &str) -> Result<Option<std::net::SocketAddr>, String> {
     }
     let full = if let Some(port) = text.strip_prefix(':') { format!("0.0.0.0:{port}") } else { text.to_owned() };
     full.parse().map(Some).map_err(|_| "write an address such as 127.0.0.1:9121, or none".into())
+}
+
+/// The words of real servers mean what comes nearest: they never mix old and new data either.
+fn diskless_load(text: &str) -> Result<DisklessLoad, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "disabled" | "on-empty-db" | "swapdb" => Ok(DisklessLoad::Swap),
+        "flush-before-load" => Ok(DisklessLoad::Flush),
+        _ => DisklessLoad::parse(text),
+    }
 }
 
 pub(super) fn shown(value: Option<&str>) -> Vec<u8> {

@@ -99,6 +99,18 @@ macro_rules! words {
 pub(super) use words;
 
 words! {
+    /// Where a snapshot of the master is loaded while there are old data.
+    DisklessLoad {
+        /// Beside them; they answer until it is complete.
+        Swap = "swap",
+        /// In their place; they are dropped first.
+        Flush = "flush",
+        /// Beside them if memory has room for both, else in their place.
+        Auto = "auto",
+    }
+}
+
+words! {
     /// How much is logged; the words are redis.conf's.
     LogLevel {
         /// Everything.

@@ -49,6 +49,8 @@ pub trait Sink: Send {
 #[derive(Debug)]
 pub struct Capture<S> {
     id: u64,
+    /// Of the dataset.
+    serial: u64,
     shared: Arc<Mutex<Shared<S>>>,
 }
 
@@ -84,7 +86,7 @@ impl Dataset {
         let filled: Vec<_> = self.dbs().filter(|(_, keyspace)| !keyspace.is_empty()).collect();
         let walks = filled.iter().map(|(db, _)| Walk::new(*db)).collect();
         let shared = Arc::new(Mutex::new(Shared { walks, touched_bytes: 0, sink }));
-        let capture = Capture { id: IDS.fetch_add(1, Ordering::Relaxed), shared };
+        let capture = Capture { id: IDS.fetch_add(1, Ordering::Relaxed), serial: self.serial, shared };
         for (walk, (_, keyspace)) in filled.iter().enumerate() {
             keyspace.watch(Watcher { capture: capture.id, walk, shared: capture.weak() });
         }
@@ -124,6 +126,11 @@ impl<S: Sink> Capture<S> {
             }
         }
         !waits
+    }
+
+    /// Whether this is the dataset that is captured. Another one takes its place at a full sync.
+    pub fn is_of(&self, data: &Dataset) -> bool {
+        self.serial == data.serial
     }
 
     /// Runs `look` with the sink, inside the gate or outside. The writer may wait for it: it must be short.
@@ -504,7 +511,9 @@ mod tests {
     #[test]
     fn a_replaced_dataset_is_walked_to_its_end() {
         let (mut bench, mut capture, expected) = one_capture(&["SET a 1", "SET b 2", "COPY a a DB 3"]);
+        assert!(capture.is_of(&bench.data));
         bench.data = Bench::after(&["SET other 1"]).data;
+        assert!(!capture.is_of(&bench.data));
         while !capture.advance(&bench.data, 1) {}
         check(&capture, &expected, 0);
     }

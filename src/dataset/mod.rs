@@ -33,6 +33,7 @@ use crate::config::Encodings;
 use crate::position::{DbIndex, Position};
 use functions::Functions;
 use packed::listpack::BackLengths;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Sizes up to which compact encodings are kept, the settings `*-max-listpack-*` and their kin. Defaults are
 /// the servers' (protocol: redis 6.0 to valkey 9.1 agree).
@@ -183,6 +184,8 @@ impl Dialect {
 /// Everything that is replicated.
 #[derive(Debug)]
 pub struct Dataset {
+    /// Another one for each dataset of this process.
+    serial: u64,
     databases: Vec<Keyspace>,
     /// Function libraries by name.
     pub functions: Functions,
@@ -195,7 +198,9 @@ pub struct Dataset {
 impl Dataset {
     /// An empty dataset of `databases` databases at a position.
     pub fn new(databases: usize, position: Position, limits: EncodingLimits) -> Self {
+        static SERIALS: AtomicU64 = AtomicU64::new(0);
         Self {
+            serial: SERIALS.fetch_add(1, Ordering::Relaxed),
             databases: (0..databases).map(|_| Keyspace::default()).collect(),
             functions: Functions::default(),
             position,

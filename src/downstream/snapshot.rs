@@ -121,7 +121,7 @@ impl<'a> Making<'a> {
     }
 
     async fn spool(&self) -> Result<Spool, Failure> {
-        let folder = self.feed.settings().dir.clone();
+        let folder = self.feed.settings().dir.clone().unwrap_or_else(|| ".".into());
         let failed =
             |error| Failure::Broken(format!("no file can be made in dir ({}): {error}", folder.display()));
         // The process has moved into `dir`.

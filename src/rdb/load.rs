@@ -6,7 +6,7 @@
 use super::batch::Batch;
 use super::object::module::skip_values;
 use super::primitive::{length, skip_string, string};
-use super::snapshot::{AUX_REPLID2, AUX_SECOND_OFFSET};
+use super::snapshot::{AUX_FORMAT, AUX_REPLID2, AUX_SECOND_OFFSET, FORMAT};
 use super::source::Source;
 use super::{CHECKSUM_SINCE, Family, Fault, LoadError, REDIS_VERSIONS, VALKEY_VERSION, load_value, opcode};
 use crate::clock::UnixMs;
@@ -69,6 +69,8 @@ pub struct Facts {
     pub replid: Option<ReplId>,
     /// `repl-offset`.
     pub offset: Option<Offset>,
+    /// The format of our own files.
+    pub own_format: Option<u64>,
     /// The second id, in our own files.
     pub replid2: Option<ReplId>,
     /// The first offset at which the second id does not count any more, in our own files.
@@ -101,6 +103,24 @@ pub fn load(src: &mut Source<'_>, settings: &LoadSettings, progress: &Progress) 
     };
     loader.records()?;
     loader.end()
+}
+
+/// The facts at the head of a snapshot, from its first bytes; `None`: more bytes are needed. What is malformed ends the
+/// head: the loader will say so.
+pub fn head(bytes: &[u8]) -> Option<Facts> {
+    let mut src = Source::from_slice(bytes);
+    let (mut facts, mut name) = (Facts::default(), Vec::new());
+    let result = header(&mut src).and_then(|(_, version)| {
+        facts.version = version;
+        while src.u8()? == opcode::AUX {
+            name.clear();
+            name.extend_from_slice(string(&mut src)?);
+            facts.note(&name, string(&mut src)?);
+        }
+        Ok(())
+    });
+    let is_cut = matches!(result, Err(LoadError { fault: Fault::Truncated, .. }));
+    (!is_cut).then_some(facts)
 }
 
 fn header(src: &mut Source<'_>) -> Result<(Family, u32), LoadError> {
@@ -287,6 +307,11 @@ impl Loader<'_, '_> {
 }
 
 impl Facts {
+    /// One of our own files, in the format of today, that says where it stands.
+    pub fn is_own(&self) -> bool {
+        self.own_format == Some(FORMAT) && self.replid.is_some() && self.offset.is_some()
+    }
+
     /// Where the snapshot says it stands; what it does not say is zeros.
     pub fn position(&self) -> Position {
         let replid = self.replid.unwrap_or(ReplId::ZERO);
@@ -305,6 +330,7 @@ impl Facts {
             b"repl-stream-db" => self.stream_db = decimal(value).and_then(database),
             b"repl-id" => self.replid = ReplId::parse(value),
             b"repl-offset" => self.offset = decimal(value).map(Offset),
+            _ if name == AUX_FORMAT.as_bytes() => self.own_format = decimal(value),
             _ if name == AUX_REPLID2.as_bytes() => self.replid2 = ReplId::parse(value),
             _ if name == AUX_SECOND_OFFSET.as_bytes() => self.second_offset = decimal(value).map(Offset),
             b"used-mem" => self.used_mem = decimal(value),
@@ -418,6 +444,19 @@ mod tests {
         let position = Position::fresh(ReplId::parse(id.as_bytes()).unwrap(), Offset(1124), DbIndex(3));
         assert_eq!((loaded.dataset.position, loaded.facts.used_mem), (position, Some(1_767_296)));
         assert_eq!((loaded.dataset.limits.dialect, loaded.facts.version), (Dialect::Valkey(9, 1), 80));
+    }
+
+    #[test]
+    fn the_head_is_known_when_something_else_follows() {
+        let bytes =
+            file("REDIS0012", &[b"\xfa\x09redis-ver\x058.0.6\xfa\x08used-mem\xc2\x40\x42\x0f\x00", b"\xfe\x00"]);
+        let end = bytes.len() - 10;
+        for cut in 0..end {
+            assert_eq!(head(&bytes[..cut]), None, "{cut}");
+        }
+        let facts = head(&bytes[..end]).expect("the head is complete");
+        assert_eq!((facts.used_mem, facts.dialect), (Some(1_000_000), Some(Dialect::Redis(8, 0))));
+        assert_eq!(head(b"nonsense that is none"), Some(Facts::default()));
     }
 
     #[test]

@@ -19,8 +19,11 @@ use crate::position::{DbIndex, Position};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-/// AUX fields of our own files: the second replication id, and the first offset at which it does not count any more.
-/// Real servers ignore names that they do not know.
+/// AUX fields of our own files: their format, the second replication id, and the first offset at which it does not
+/// count any more. Real servers ignore names that they do not know.
+pub const AUX_FORMAT: &str = "remora-format";
+/// The format of today. Another one is not read: a full sync is always right.
+pub const FORMAT: u64 = 1;
 pub const AUX_REPLID2: &str = "remora-repl-id2";
 pub const AUX_SECOND_OFFSET: &str = "remora-second-repl-offset";
 
@@ -41,6 +44,7 @@ pub struct SnapshotWriter {
     summed: usize,
     crc: Crc64,
     selected: Option<DbIndex>,
+    entries: u64,
     /// Keys, and those with an expiry, of databases that have not come yet.
     sizes: BTreeMap<DbIndex, (usize, usize)>,
     unfit: Option<String>,
@@ -72,6 +76,7 @@ impl SnapshotWriter {
         let newest = if master.is_valkey() { Dialect::Valkey(9, 1) } else { Dialect::Redis(8, 0) };
         let mut writer = Self { own: true, ..Self::empty(newest, data) };
         writer.header(version_of(newest), master, &data.position);
+        writer.aux(AUX_FORMAT, &FORMAT.to_string());
         if let Some(offset) = data.position.second_offset {
             writer.aux(AUX_REPLID2, data.position.replid2.as_str());
             writer.aux(AUX_SECOND_OFFSET, &offset.to_string());
@@ -89,6 +94,7 @@ impl SnapshotWriter {
             summed: 0,
             crc: Crc64::default(),
             selected: None,
+            entries: 0,
             sizes: filled.map(|(db, keyspace)| (db, (keyspace.len(), keyspace.expires()))).collect(),
             unfit: None,
             part_bytes: PART_BYTES,
@@ -110,6 +116,11 @@ impl SnapshotWriter {
     /// Bytes that wait to be taken, also those that wait for a big value to be complete.
     pub fn pending(&self) -> usize {
         self.out.len() + self.aside.len()
+    }
+
+    /// Entries written or begun.
+    pub fn entries(&self) -> u64 {
+        self.entries
     }
 
     /// Why the receiver cannot hold the data, if it cannot. From then on nothing is written any more: give up on it.
@@ -167,6 +178,7 @@ impl SnapshotWriter {
     /// Writes what is before a value: the database if it is another one, expiry, type, key. The type is not known yet:
     /// answers where it stands.
     fn begin_key(&mut self, db: DbIndex, entry: EntryRef<'_>) -> usize {
+        self.entries += 1;
         let changes = self.selected.replace(db) != Some(db);
         let sizes = if changes { self.sizes.remove(&db) } else { None };
         let out = self.out_mut();
@@ -331,7 +343,7 @@ mod tests {
             let back = loaded(&bytes);
             assert_eq!(digest(&back.dataset), digest(&bench.data), "{dialect:?}");
             assert_eq!(back.dataset.position, bench.data.position);
-            assert_eq!(back.facts.dialect, Some(dialect));
+            assert_eq!((back.facts.dialect, back.facts.is_own()), (Some(dialect), false));
             let expires: Vec<_> = back.dataset.dbs().map(|(_, keyspace)| keyspace.expires()).collect();
             assert_eq!((expires[0], expires[9]), (1, 1), "{dialect:?}");
         }
@@ -375,7 +387,7 @@ mod tests {
             let bytes = written(&bench.data, SnapshotWriter::own(&bench.data)).expect("nothing is unfit");
             let back = loaded(&bytes);
             assert_eq!(back.dataset.position, bench.data.position, "{dialect:?}");
-            assert_eq!(back.facts.dialect, Some(dialect));
+            assert_eq!((back.facts.dialect, back.facts.is_own()), (Some(dialect), true));
             assert_eq!((back.dataset.marked_keys(), &back.dataset.functions), (1, &bench.data.functions));
             assert_eq!(digest(&back.dataset), digest(&bench.data));
         }

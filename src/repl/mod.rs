@@ -29,4 +29,5 @@ pub mod envelope;
 pub mod psync;
 pub mod receiver;
 pub mod retry;
+pub mod room;
 pub mod stream;

@@ -6,6 +6,7 @@
 
 mod downstream;
 mod link;
+mod saves;
 mod slowlog;
 mod tally;
 mod tls;
@@ -13,6 +14,7 @@ mod worker;
 
 pub use downstream::{BacklogNumbers, DownstreamStatus, SubReplica, SubReplicaPhase};
 pub use link::{LinkPhase, LinkStatus, MasterName, SyncProgress};
+pub use saves::{Restore, SaveStatus, Woken};
 pub use slowlog::{SlowCommand, SlowLog};
 pub use tally::Tally;
 pub use tls::TlsStatus;
@@ -37,6 +39,8 @@ pub struct Status {
     pub downstream: DownstreamStatus,
     /// Clients: connected, refused.
     pub clients: ClientCounts,
+    /// Our own snapshot on disk.
+    pub saves: SaveStatus,
     /// Slow commands of all workers.
     pub slowlog: SlowLog,
     /// Certificates, handshakes.
@@ -93,6 +97,7 @@ impl Status {
             link: LinkStatus::default(),
             downstream: DownstreamStatus::default(),
             clients: ClientCounts::default(),
+            saves: SaveStatus::default(),
             slowlog: SlowLog::default(),
             tls: TlsStatus::default(),
             loaded: AtomicBool::new(false),
@@ -107,12 +112,17 @@ impl Status {
         }
     }
 
-    /// A dataset is there: set by the link after the first snapshot was swapped in. Never taken back.
+    /// The data were dropped before a snapshot is loaded in their place (`repl-diskless-load flush`).
+    pub fn set_unloaded(&self) {
+        self.loaded.store(false, Relaxed);
+    }
+
+    /// A dataset is there: set by the link when a snapshot is in place.
     pub fn set_loaded(&self) {
         self.loaded.store(true, Relaxed);
     }
 
-    /// Has any dataset ever been complete? Before, reads answer LOADING.
+    /// Is a complete dataset there? Without one reads answer LOADING.
     pub fn is_loaded(&self) -> bool {
         self.loaded.load(Relaxed)
     }

@@ -83,7 +83,8 @@ pub struct Reaper(std::sync::mpsc::Sender<Junk>);
 
 enum Junk {
     Trash(Trash),
-    Dataset(Box<Dataset>),
+    /// And whom to tell when it is freed.
+    Dataset(Box<Dataset>, Option<oneshot::Sender<()>>),
 }
 
 impl Reaper {
@@ -94,7 +95,13 @@ impl Reaper {
             for junk in junk {
                 match junk {
                     Junk::Trash(trash) => drop(trash),
-                    Junk::Dataset(dataset) => drop(dataset),
+                    Junk::Dataset(dataset, freed) => {
+                        drop(dataset);
+                        if let Some(freed) = freed {
+                            // Nobody waits any more when the link has gone another way.
+                            let _ = freed.send(());
+                        }
+                    }
                 }
             }
         };
@@ -111,6 +118,13 @@ impl Reaper {
 
     /// Frees a replaced dataset.
     pub(super) fn dataset(&self, dataset: Dataset) {
-        drop(self.0.send(Junk::Dataset(Box::new(dataset))));
+        drop(self.0.send(Junk::Dataset(Box::new(dataset), None)));
+    }
+
+    /// The same; the answer comes when it is freed, or the reaper is gone.
+    pub(super) fn dataset_told(&self, dataset: Dataset) -> oneshot::Receiver<()> {
+        let (tell, freed) = oneshot::channel();
+        drop(self.0.send(Junk::Dataset(Box::new(dataset), Some(tell))));
+        freed
     }
 }

@@ -8,6 +8,8 @@ mod follow;
 mod handshake;
 mod loader;
 mod report;
+mod restore;
+mod room;
 mod sentinel;
 mod snapshot;
 mod wire;
@@ -168,6 +170,7 @@ impl Link {
     /// and in another try after a wait; another name ends the present attempt at once.
     pub async fn run(mut self, mut masters: watch::Receiver<Master>) {
         let mut backoff = Backoff::default();
+        self.restore().await;
         loop {
             let master = masters.borrow_and_update().clone();
             if !master.is_known() {

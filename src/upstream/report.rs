@@ -4,9 +4,11 @@
 use super::LinkError;
 use crate::clock::UnixMs;
 use crate::config::Master;
+use crate::disk::RestoreError;
 use crate::position::{Offset, Position};
 use crate::rdb::load::Progress;
-use crate::status::{LinkPhase, LinkStatus, Status};
+use crate::status::{LinkPhase, LinkStatus, Restore, Status};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -87,6 +89,12 @@ impl Report {
         self.link().sync_loaded(progress.bytes.load(Relaxed), progress.keys.load(Relaxed));
     }
 
+    /// The old data were dropped before the new ones are here.
+    pub(super) fn emptied(&self) {
+        self.status.set_unloaded();
+        self.status.set_marked_keys(0);
+    }
+
     /// The new dataset is in place.
     pub(super) fn fully_synced(&mut self, position: &Position, marked: usize) {
         self.reason = "new-master";
@@ -94,6 +102,28 @@ impl Report {
         self.status.set_diverged(None);
         self.status.set_loaded();
         self.connected(position);
+    }
+
+    /// The file of the last run is there and is being loaded.
+    pub(super) fn restore_begins(&self, path: &Path, bytes: u64) {
+        tracing::info!(file = %path.display(), bytes, "loading our own snapshot");
+        self.status.saves.set_restore(Restore::Loading);
+        self.link().sync_begins(Some(bytes), UnixMs::now());
+    }
+
+    /// It is in place; the link has not been asked yet.
+    pub(super) fn restored(&self, position: &Position, marked: usize) {
+        self.status.saves.restored((position.replid, position.offset));
+        self.status.set_marked_keys(marked);
+        self.link().set_received(position.offset);
+        self.link().set_applied(position.offset, 0);
+        self.status.set_loaded();
+    }
+
+    /// It cannot be used.
+    pub(super) fn restore_refused(&self, path: &Path, why: &RestoreError) {
+        tracing::warn!(file = %path.display(), error = %why, "our own snapshot is not used; everything is asked for");
+        self.status.saves.set_restore(Restore::Refused(why.to_string()));
     }
 
     fn connected(&self, position: &Position) {

@@ -6,6 +6,7 @@
 
 use super::handshake::{answer, unexpected};
 use super::loader::Loader;
+use super::room::Head;
 use super::wire::Wire;
 use super::{Link, LinkError};
 use crate::limits::STREAM_BEHIND_SNAPSHOT_BYTES_MAX;
@@ -55,14 +56,16 @@ impl Link {
     ) -> Result<(), LinkError> {
         let mut tick = interval(KEEPALIVE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last_byte = Instant::now();
+        let (mut last_byte, mut head, total) = (Instant::now(), Head::default(), envelope.total());
         loop {
             let unread = wire.take_unread();
             if !unread.is_empty() || envelope.total() == Some(0) {
                 last_byte = Instant::now();
                 self.report.snapshot_bytes(unread.len(), progress);
                 let piece = envelope.feed(unread);
-                if let Some(result) = loader.feed(piece.snapshot).await {
+                let is_last = piece.rest.is_some();
+                let ready = self.past_head(wire, &mut head, piece.snapshot, total, is_last).await?;
+                if let Some(result) = loader.feed(ready).await {
                     return Err(refused(result));
                 }
                 if let Some(rest) = piece.rest {

@@ -20,6 +20,8 @@ mod full_sync;
 mod fuzz_smoke;
 mod limits;
 mod link;
+mod load_room;
+mod own_restart;
 mod payloads;
 mod probes;
 mod pubsub;

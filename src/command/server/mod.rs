@@ -6,6 +6,7 @@ mod debug;
 mod identity;
 mod info;
 mod latency;
+mod saving;
 mod slowlog;
 
 pub(super) use identity::Identity;
@@ -19,6 +20,7 @@ use crate::resp::reply::Reply;
 
 /// The rows of this family.
 pub static ROWS: &[Row] = &[
+    session("bgsave", -1, saving::bgsave),
     container("command", -1).alone(catalogue::command).always(),
     session("command count", 2, catalogue::count).always(),
     session("command list", -2, catalogue::list).always(),
@@ -35,6 +37,7 @@ pub static ROWS: &[Row] = &[
     session("config help", 2, config::help).always(),
     session("debug", -2, debug::debug).always(),
     session("info", -1, info::info).always(),
+    session("lastsave", 1, saving::lastsave).always(),
     container("latency", -2).always(),
     session("latency histogram", -2, latency::histogram).always(),
     session("latency history", 3, latency::history).always(),
@@ -44,6 +47,7 @@ pub static ROWS: &[Row] = &[
     session("lolwut", -1, lolwut),
     container("module", -2).always(),
     session("module list", 2, module_list),
+    session("save", 1, saving::save),
     container("slowlog", -2).always(),
     session("slowlog get", -2, slowlog::get).always(),
     session("slowlog len", 2, slowlog::len).always(),

@@ -1,8 +1,8 @@
-//! Sections about the data: persistence (of which there is loading only), keyspace.
+//! Sections about the data: persistence (loading, and our own snapshot), keyspace.
 
 use super::Text;
 use crate::command::context::SessionCx;
-use crate::status::LinkPhase;
+use crate::status::{LinkPhase, Restore, SaveStatus, Status};
 
 /// `loading` is 1 until the first snapshot is in place: clients such as ioredis wait for it, and reads answer LOADING.
 /// Later snapshots are loaded beside the data that is served: `async_loading`.
@@ -12,15 +12,7 @@ pub(super) fn persistence(cx: &SessionCx<'_>, text: &mut Text) {
     let syncing = status.link.phase() == LinkPhase::Sync;
     text.field("loading", u8::from(!loaded));
     text.field("async_loading", u8::from(loaded && syncing));
-    text.fixed(
-        "current_cow_peak:0 current_cow_size:0 current_cow_size_age:0 current_fork_perc:0.00 \
-         current_save_keys_processed:0 current_save_keys_total:0 rdb_changes_since_last_save:0 rdb_bgsave_in_progress:0",
-    );
-    text.field("rdb_last_save_time", status.started.0 / 1000);
-    text.fixed(
-        "rdb_last_bgsave_status:ok rdb_last_bgsave_time_sec:-1 rdb_current_bgsave_time_sec:-1 rdb_saves:0 \
-         rdb_last_cow_size:0 rdb_last_load_keys_expired:0",
-    );
+    saves(cx, status, text);
     text.field("rdb_last_load_keys_loaded", status.link.sync().keys);
     text.fixed(
         "aof_enabled:0 aof_rewrite_in_progress:0 aof_rewrite_scheduled:0 aof_last_rewrite_time_sec:-1 \
@@ -28,8 +20,39 @@ pub(super) fn persistence(cx: &SessionCx<'_>, text: &mut Text) {
          aof_rewrites_consecutive_failures:0 aof_last_write_status:ok aof_last_cow_size:0 module_fork_in_progress:0 \
          module_fork_last_cow_size:0",
     );
+    restore(&status.saves, text);
     if !loaded {
         loading(cx, text);
+    }
+}
+
+fn saves(cx: &SessionCx<'_>, status: &Status, text: &mut Text) {
+    let saves = &status.saves;
+    let seconds = |time: Option<i64>| time.map_or(-1, |ms| ms / 1000);
+    let (done, total) = saves.progress();
+    text.fixed("current_cow_peak:0 current_cow_size:0 current_cow_size_age:0 current_fork_perc:0.00");
+    text.field("current_save_keys_processed", done);
+    text.field("current_save_keys_total", total);
+    text.field("rdb_changes_since_last_save", saves.changes(status.link.applied_commands()));
+    text.field("rdb_bgsave_in_progress", u8::from(saves.is_running()));
+    text.field("rdb_last_save_time", saves.last_at().unwrap_or(status.started).0 / 1000);
+    text.field("rdb_last_bgsave_status", if saves.last_failed() { "err" } else { "ok" });
+    text.field("rdb_last_bgsave_time_sec", saves.last_took().map_or(-1, |took| took.as_secs().cast_signed()));
+    text.field("rdb_current_bgsave_time_sec", seconds(saves.running_since().map(|began| cx.now.0 - began.0)));
+    text.field("rdb_saves", saves.results.of("ok"));
+    text.fixed("rdb_last_cow_size:0 rdb_last_load_keys_expired:0");
+}
+
+/// What became of the file of the last run: a field of our own.
+fn restore(saves: &SaveStatus, text: &mut Text) {
+    match saves.restore() {
+        Restore::None => text.field("remora_restore_status", "none"),
+        Restore::Loading => text.field("remora_restore_status", "loading"),
+        Restore::Done => text.field("remora_restore_status", "ok"),
+        Restore::Refused(why) => {
+            text.field("remora_restore_status", "err");
+            text.field("remora_restore_error", why);
+        }
     }
 }
 

@@ -45,11 +45,20 @@ struct Making<'a> {
     ear: Ear,
     room: Ear,
     slice_entries: usize,
+    /// Length of the snapshot so far.
+    bytes: u64,
 }
 
 impl<'a> Making<'a> {
     fn of(feed: &'a Feed, transfer: &'a Transfer) -> Self {
-        Self { feed, transfer, ear: Ear::default(), room: Ear::default(), slice_entries: SLICE_ENTRIES_FIRST }
+        Self {
+            feed,
+            transfer,
+            ear: Ear::default(),
+            room: Ear::default(),
+            slice_entries: SLICE_ENTRIES_FIRST,
+            bytes: 0,
+        }
     }
 
     async fn run(mut self) -> Result<(), Failure> {
@@ -58,7 +67,8 @@ impl<'a> Making<'a> {
         let made = self.walk(&mut capture).await;
         // It may own whole databases that were flushed meanwhile.
         drop(tokio::task::spawn_blocking(move || drop(capture)));
-        let bytes = made?;
+        made?;
+        let bytes = self.bytes;
         tracing::info!(bytes, ms = began.elapsed().as_millis(), "a snapshot for sub-replicas is made");
         Ok(())
     }
@@ -88,19 +98,17 @@ impl<'a> Making<'a> {
         Ok(capture)
     }
 
-    /// Walks to the end; answers the length of the snapshot.
-    async fn walk(&mut self, capture: &mut Capture<SnapshotWriter>) -> Result<u64, Failure> {
+    /// Walks to the end.
+    async fn walk(&mut self, capture: &mut Capture<SnapshotWriter>) -> Result<(), Failure> {
         let mut spool = match self.transfer.framing {
             Framing::EndMark => None,
             Framing::Length => Some(self.spool().await?),
         };
-        let mut bytes = 0;
         loop {
             self.wait_for_room(capture).await?;
             let before = capture.sink(|writer| writer.pending());
             let done = self.slice(capture)?;
             let (chunk, pending) = collect(capture, done)?;
-            bytes += chunk.len() as u64;
             let idle = !done && chunk.is_empty() && pending == before;
             self.hand_on(chunk, spool.as_mut()).await?;
             if done {
@@ -117,7 +125,7 @@ impl<'a> Making<'a> {
         }
         self.transfer.finish();
         self.feed.bell.ring();
-        Ok(bytes)
+        Ok(())
     }
 
     async fn spool(&self) -> Result<Spool, Failure> {
@@ -145,7 +153,8 @@ impl<'a> Making<'a> {
         done
     }
 
-    async fn hand_on(&self, chunk: Bytes, spool: Option<&mut Spool>) -> Result<(), Failure> {
+    async fn hand_on(&mut self, chunk: Bytes, spool: Option<&mut Spool>) -> Result<(), Failure> {
+        self.bytes += chunk.len() as u64;
         match spool {
             _ if chunk.is_empty() => {}
             None => {
@@ -160,8 +169,8 @@ impl<'a> Making<'a> {
         Ok(())
     }
 
-    /// Waits until the slowest sub-replica has taken enough. What the applier adds meanwhile is bounded as what else
-    /// waits for a sub-replica is.
+    /// Waits until the slowest sub-replica has taken enough. What the applier adds meanwhile is moved out of its way,
+    /// and bounded as what else waits for a sub-replica is.
     async fn wait_for_room(&mut self, capture: &Capture<SnapshotWriter>) -> Result<(), Failure> {
         poll_fn(|cx| {
             loop {
@@ -172,13 +181,16 @@ impl<'a> Making<'a> {
                     return Poll::Ready(Err(Failure::History(why)));
                 }
                 let limit_bytes = self.feed.settings().sub_replica_hard_limit_bytes();
-                let waiting_bytes = capture.sink(|writer| writer.pending()) + capture.touched_bytes();
+                let waiting_bytes = self.transfer.waiting_bytes() + capture.touched_bytes();
                 if waiting_bytes as u64 > limit_bytes {
                     return Poll::Ready(Err(too_much(waiting_bytes, limit_bytes)));
                 }
                 if self.transfer.poll_room(cx, &mut self.room).is_ready() {
                     return Poll::Ready(Ok(()));
                 }
+                let (chunk, _) = collect(capture, false)?;
+                self.bytes += chunk.len() as u64;
+                self.transfer.push(chunk);
                 if self.feed.bell.poll(cx, &mut self.ear).is_pending() {
                     return Poll::Pending;
                 }

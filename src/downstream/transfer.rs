@@ -159,6 +159,11 @@ impl Transfer {
         self.inner.borrow().start.as_ref().and_then(|start| start.cursor.cut())
     }
 
+    /// Bytes of chunks that wait for the slowest.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.inner.borrow().waiting_bytes
+    }
+
     /// Ready while few enough bytes wait; else the task is woken by the next that are taken.
     pub(super) fn poll_room(&self, cx: &mut Context<'_>, ear: &mut Ear) -> Poll<()> {
         loop {

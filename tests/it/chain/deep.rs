@@ -108,3 +108,33 @@ fn a_failover_of_the_master_goes_down_the_chain_as_partial_resyncs() {
         assert!(first.metric("remora_subreplica_cuts_total{reason=\"new-id\"}") >= 1.0);
     }
 }
+
+#[test]
+fn a_real_replica_moves_between_master_and_remoras_without_a_full_sync() {
+    let server = "valkey-9.1";
+    let Some(master) = Real::start(server, &["--repl-backlog-size 64mb"]) else { return };
+    let rng = chance::seeded("a_real_replica_moves_between_master_and_remoras_without_a_full_sync");
+    let (first, second) = (follow(master.port), follow(master.port));
+    let replicaof = format!("--replicaof 127.0.0.1 {}", first.port);
+    let sub = Real::start(server, &[&replicaof]).expect("the server is here");
+    wait_linked(server, &mut sub.client());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let generator = Generator::new(rng, Features::of(server));
+        scope.spawn(|| write_until(master.client(), generator, &done));
+        let _until = Finally(&done);
+        // From the master to a remora it may come with more than the remora has yet.
+        for port in [second.port, master.port, first.port, master.port, second.port] {
+            let mut client = sub.client();
+            client.must(&format!("REPLICAOF 127.0.0.1 {port}"));
+            wait::until(&format!("it follows {port}"), Duration::from_secs(60), || {
+                let info = client.info("replication");
+                info["master_port"] == port.to_string() && info["master_link_status"] == "up"
+            });
+        }
+    });
+    assert_all_equal(&mut master.client(), &mut [("the replica", sub.client()), ("second", second.client())]);
+    let full = [&first, &second].map(|remora| stat(&mut remora.client(), "sync_full"));
+    assert_eq!(full, [1, 0], "full syncs that the remoras gave: the first one only");
+    assert_eq!(stat(&mut master.client(), "sync_full"), 2, "full syncs that the master gave: the remoras");
+}

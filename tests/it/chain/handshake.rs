@@ -229,3 +229,18 @@ fn a_new_dataset_from_above_cuts_everyone_below() {
     assert_eq!(line, format!("+FULLRESYNC {OTHER_REPLID} 5"));
     assert_eq!(remora.replication("repl_backlog_first_byte_offset"), "6");
 }
+
+#[test]
+fn data_that_are_known_to_be_wrong_are_given_to_nobody() {
+    let (master, remora, mut link) = loaded_at(1000, &NO_DELAY);
+    let good = link.stream(&["SELECT 0", "SET a 1"]);
+    link.stream(&["NOSUCHCOMMAND a b"]);
+    wait::until("it has diverged", SOON, || remora.metric("remora_diverged") == 1.0);
+    let mut follower = Follower::introduced(remora.port);
+    assert_eq!(follower.ask("PSYNC ? -1"), "-NOMASTERLINK Can't SYNC while not connected with my master");
+    // What was right before may still be asked for.
+    let mut follower = Follower::introduced(remora.port);
+    assert_eq!(follower.ask(&format!("PSYNC {REPLID} 1001")), format!("+CONTINUE {REPLID}"));
+    follower.bytes(usize::try_from(good).expect("a length"));
+    drop(master);
+}

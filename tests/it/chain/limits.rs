@@ -54,26 +54,22 @@ fn one_that_does_not_read_is_cut_alone_and_the_limit_is_named() {
         let offset = follower.full_sync().offset;
         follower.ack(offset);
     }
-    let start = master_offset(&mut master.client());
-    let reading = std::thread::spawn(move || {
-        // All that is written below, more or less.
-        fast.bytes(60 << 20);
-        fast
-    });
     let mut client = master.client();
-    while remora.metric_or_zero("remora_subreplica_cuts_total{reason=\"output-buffer-hard\"}") < 1.0 {
+    let (start, mut read) = (master_offset(&mut client), 0);
+    // A megabyte at a time, which the one takes and the other does not.
+    let mut write_and_read = || {
         fill(&mut client, 1000, 1000);
-        let written = master_offset(&mut client) - start;
-        assert!(written < 58 << 20, "it still is not cut after {written} bytes");
-        remora.wait_caught_up(&mut client);
+        let written = remora.wait_caught_up(&mut client) - start;
+        fast.drain(usize::try_from(written - read).expect("a length"));
+        read = written;
+        assert!(written < 60 << 20, "it still is not cut after {written} bytes");
+    };
+    while remora.metric_or_zero("remora_subreplica_cuts_total{reason=\"output-buffer-hard\"}") < 1.0 {
+        write_and_read();
     }
     remora.wait_logged(&["sub-replica is cut", "hard limit of client-output-buffer-limit replica (4194304)"]);
+    (0..5).for_each(|_| write_and_read());
     assert_eq!(remora.replication("connected_slaves"), "1", "the other one stays");
-    while master_offset(&mut client) - start < 61 << 20 {
-        fill(&mut client, 1000, 1000);
-        remora.wait_caught_up(&mut client);
-    }
-    drop(reading.join().expect("the one that reads gets everything"));
 }
 
 #[test]
@@ -107,4 +103,41 @@ fn one_that_says_nothing_is_cut_after_the_timeout() {
         remora.metric_or_zero("remora_subreplica_cuts_total{reason=\"timeout\"}") >= 1.0
     });
     assert_eq!(remora.replication("connected_slaves"), "1");
+}
+
+#[test]
+fn snapshots_beyond_the_limit_wait_with_keep_alives() {
+    let Some(master) = Real::start("redis-8.0", &[]) else { return };
+    let value = || (0..10_000).map(|_| fastrand::alphanumeric()).collect::<String>();
+    let requests: Vec<Vec<String>> = (0..3000).map(|n| vec!["SET".into(), format!("key:{n}"), value()]).collect();
+    master.client().pipeline(&requests);
+    let flags = ["--max-concurrent-syncs", "1", "--repl-diskless-sync-delay", "0"];
+    let remora = Remora::follow(master.port, &flags);
+    remora.wait_linked();
+    // It takes some megabytes into its socket and then nothing: its snapshot cannot go on.
+    let mut stuck = Follower::introduced(remora.port);
+    stuck.say("PSYNC ? -1");
+    wait::until("its snapshot begins", SOON, || remora.metric("remora_subreplica_snapshots_total") == 1.0);
+    let mut other = Follower::introduced_as(remora.port, &["REPLCONF capa eof capa psync2"]);
+    other.say("PSYNC ? -1");
+    wait::until("the other one waits", SOON, || remora.replication("connected_slaves") == "2");
+    assert!(remora.replication("slave1").contains("state=wait_bgsave"), "{}", remora.replication("slave1"));
+    let resident = resident_bytes(remora.pid());
+    master.client().pipeline(&requests);
+    remora.wait_caught_up(&mut master.client());
+    assert!(remora.replication("slave0").contains("state=send_bulk"), "{}", remora.replication("slave0"));
+    let grown = resident_bytes(remora.pid()).saturating_sub(resident);
+    assert!(grown < 120 << 20, "the pre-images of 30 MB take {grown} bytes");
+    let seen = std::time::Instant::now();
+    wait::until("two seconds have passed", SOON, || seen.elapsed() > Duration::from_secs(2));
+    drop(stuck);
+    let synced = other.synced();
+    assert!(synced.snapshot.len() > 30_000_000 && synced.snapshot.starts_with(b"REDIS0009"));
+    assert!(other.newlines >= 2, "{} keep-alives", other.newlines);
+}
+
+fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    line.split_whitespace().nth(1).and_then(|text| text.parse::<u64>().ok()).expect("a number") * 1024
 }

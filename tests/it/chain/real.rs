@@ -117,3 +117,48 @@ fn redis_cli_takes_a_snapshot() {
     }
     wait::until("all are gone", SOON, || remora.replication("connected_slaves") == "0");
 }
+
+#[test]
+fn a_snapshot_taken_under_heavy_writes_is_exact() {
+    let Some(master) = Real::start("redis-8.0", &["--repl-backlog-size 64mb"]) else { return };
+    let mut client = master.client();
+    client.must("DEBUG POPULATE 150000 key 50");
+    let remora = Remora::follow(master.port, &flags("redis-8.0"));
+    remora.wait_linked();
+    let done = AtomicBool::new(false);
+    let subs = std::thread::scope(|scope| {
+        scope.spawn(|| churn(master.client(), &done));
+        let _until = Finally(&done);
+        let begun = remora.wait_caught_up(&mut client);
+        let subs = [0, 1].map(|_| Remora::follow(remora.port, &["--io-threads", "1"]));
+        subs.iter().for_each(Remora::wait_linked);
+        let changed = remora.wait_caught_up(&mut client) - begun;
+        assert!(changed > 100_000, "{changed} bytes of stream during the syncs");
+        subs
+    });
+    let mut below = [("first", subs[0].client()), ("second", subs[1].client())];
+    assert_all_equal(&mut client, &mut below);
+}
+
+/// Changes, deletes and makes keys all over the place, and empties a database now and then.
+fn churn(mut client: crate::support::client::Client, done: &AtomicBool) {
+    let mut rng = chance::seeded("a_snapshot_taken_under_heavy_writes_is_exact");
+    while !done.load(std::sync::atomic::Ordering::SeqCst) {
+        let requests: Vec<Vec<String>> = (0..200)
+            .map(|n| {
+                let key = format!("key:{}", rng.u32(..200_000));
+                match rng.u32(..40) {
+                    0..15 => vec!["SET".into(), key, format!("changed {n}")],
+                    15..25 => vec!["DEL".into(), key],
+                    25..30 => vec!["APPEND".into(), key, "more".into()],
+                    30..34 => vec!["RENAME".into(), key, format!("key:{}", rng.u32(..200_000))],
+                    34..37 => vec!["RPUSH".into(), format!("list:{}", rng.u32(..100)), "v".repeat(100)],
+                    37 => vec!["EXPIRE".into(), key, "1000".into()],
+                    38 => vec!["COPY".into(), key, format!("copy:{n}"), "DB".into(), "1".into()],
+                    _ => vec!["SWAPDB".into(), "1".into(), "2".into()],
+                }
+            })
+            .collect();
+        client.pipeline(&requests);
+    }
+}

@@ -486,7 +486,7 @@ const GENERAL: &[Setting] = &[
         "Working directory. Our own snapshot is kept here, remora.rdb: after a restart the rest of the stream is enough. \
          Without it none is kept",
         |c, w| put(&mut c.dir, text(w).map(value::unless_empty)),
-        |c| shown(c.dir.as_deref().map_or(Some("."), std::path::Path::to_str)),
+        |c| shown(c.dir.as_deref().and_then(std::path::Path::to_str)),
     ),
     Setting::new(
         "save-interval",

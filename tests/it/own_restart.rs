@@ -3,10 +3,10 @@
 
 use crate::support::client::Client;
 use crate::support::compare::assert_same_digest;
-use crate::support::folder;
 use crate::support::real::{Real, for_each_master};
 use crate::support::remora::{Remora, SOON};
 use crate::support::wait;
+use crate::support::{folder, ports};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -222,6 +222,38 @@ fn saves_by_themselves_are_of_one_moment_while_the_stream_goes_on() {
     let remora = follow(&master, &path, &[]);
     assert_same_digest(&master, &remora);
     assert_eq!(syncs(&mut client), (1, 1));
+}
+
+#[test]
+fn sub_replicas_need_the_rest_of_the_stream_only_too() {
+    let Some(master) = Real::start("redis-8.0", &["--repl-backlog-size 64mb"]) else { return };
+    let (_dir, path) = dir();
+    fill(&master, 0);
+    let port = ports::free();
+    let flags = ["--port", &port.to_string()];
+    let remora = follow(&master, &path, &flags);
+    let Some(real) = Real::start("redis-8.0", &[&format!("--replicaof 127.0.0.1 {port}")]) else { return };
+    let below = Remora::follow(port, &[]);
+    below.wait_linked();
+    let linked = || real.client().info("replication")["master_link_status"] == "up";
+    wait::until("the real sub-replica is linked", SOON, linked);
+    fill(&master, 1_000);
+    remora.wait_caught_up(&mut master.client());
+    end(remora);
+    fill(&master, 3_000);
+
+    let remora = follow(&master, &path, &flags);
+    let offset = remora.wait_caught_up(&mut master.client());
+    below.wait_caught_up(&mut master.client());
+    let caught_up = || {
+        let info = real.client().info("replication");
+        info["master_link_status"] == "up" && info["slave_repl_offset"].parse::<i64>().is_ok_and(|at| at >= offset)
+    };
+    wait::until("the real sub-replica has caught up", SOON, caught_up);
+    assert_same_digest(&master, &below);
+    assert_eq!(real.client().digest(), master.client().digest());
+    assert_eq!(syncs(&mut master.client()), (1, 1), "of the master, by us alone");
+    assert_eq!(syncs(&mut remora.client()), (0, 2), "of this run, by both below");
 }
 
 #[test]

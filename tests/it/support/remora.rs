@@ -51,11 +51,14 @@ impl Remora {
     #[track_caller]
     pub fn start(flags: &[&str]) -> Self {
         let dir = folder::temporary();
-        let (port, metrics_port) = (ports::free(), ports::free());
+        let own_port = flags.iter().position(|flag| *flag == "--port").and_then(|at| flags.get(at + 1));
+        let port = own_port.map_or_else(ports::free, |port| port.parse().expect("a port"));
+        let metrics_port = ports::free();
         let log = File::create(dir.path().join("log")).expect("a log file");
         let errors = log.try_clone().expect("a log file");
         let child = program()
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--bind", "127.0.0.1"])
+            .args(unless(flags, ["--port", &port.to_string()]))
             .args(unless(flags, ["--metrics-addr", &format!("127.0.0.1:{metrics_port}")]))
             .args(["--enable-debug-command", "yes"])
             .args(unless(flags, ["--loglevel", "debug"]))

@@ -14,7 +14,7 @@ use crate::repl::backlog::{Cursor, Lost};
 use crate::repl::psync::{Decision, decide};
 use crate::repl::receiver::receiver;
 use crate::resp::refusal::Refusal;
-use crate::status::{LinkPhase, SubReplica, SubReplicaPhase};
+use crate::status::{SubReplica, SubReplicaPhase};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
@@ -169,14 +169,13 @@ impl Talk<'_> {
 
     /// The decision as of now; the cursor is attached in the same look through the gate.
     fn verdict(&self) -> Verdict {
-        let (feed, status) = (self.feed, &self.feed.status);
-        let data_will_change = status.link.phase() == LinkPhase::Sync || status.diverged().is_some();
+        let feed = self.feed;
         feed.read(|data| match decide(self.introduction.asked, &data.position, feed.backlog.first()) {
             Decision::Continue { from } => match feed.backlog.attach(from) {
                 Some(cursor) => Verdict::Continue(cursor, data.position),
                 None => Verdict::Full,
             },
-            Decision::Full if data_will_change => Verdict::Later,
+            Decision::Full if feed.is_unsound(data) => Verdict::Later,
             Decision::Full => Verdict::Full,
             Decision::Ahead => Verdict::Ahead,
         })
@@ -202,6 +201,7 @@ impl Talk<'_> {
         let start = match self.until(|talk, cx| talk.wait_for_start(&membership, cx)).await {
             Ok(start) => start,
             Err(Cut::Unfit(why)) => return Err(self.unfit(why).await),
+            Err(Cut::Later) => return Err(self.refuse(&Refusal::NO_MASTER_LINK.0, Cut::Later).await),
             Err(cut) => return Err(cut),
         };
         let Start { position, cursor, mark } = start;

@@ -9,9 +9,10 @@ use crate::clock;
 use crate::config::{Config, LiveConfig, Watch};
 use crate::dataset::Dataset;
 use crate::dataset::gate::Reader;
+use crate::position::ReplId;
 use crate::repl::backlog::{Backlog, Seen};
 use crate::repl::receiver::Receiver;
-use crate::status::Status;
+use crate::status::{LinkPhase, Status};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -56,6 +57,13 @@ impl Feed {
     /// Looks at the data through the gate.
     pub(super) fn read<R>(&self, look: impl FnOnce(&Dataset) -> R) -> R {
         self.reader.borrow_mut().read(look)
+    }
+
+    /// Our data are no good for a snapshot: there are none, others are on their way, or they are known to differ from
+    /// the master's. Inside the gate.
+    pub(super) fn is_unsound(&self, data: &Dataset) -> bool {
+        let nothing = data.position.replid == ReplId::ZERO;
+        nothing || self.status.link.phase() == LinkPhase::Sync || self.status.diverged().is_some()
     }
 
     /// The settings of now.

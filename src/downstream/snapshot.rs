@@ -75,7 +75,10 @@ impl<'a> Making<'a> {
 
     /// Takes the moment: data, position and place in the backlog in one look through the gate.
     fn begin(&self) -> Result<Capture<SnapshotWriter>, Failure> {
-        let (capture, start) = self.feed.read(|data| {
+        let begun = self.feed.read(|data| {
+            if self.feed.is_unsound(data) {
+                return None;
+            }
             let writer = match self.transfer.receiver {
                 Receiver::Remora => SnapshotWriter::own(data),
                 Receiver::Server(dialect) => SnapshotWriter::new(dialect, data),
@@ -83,8 +86,9 @@ impl<'a> Making<'a> {
             let next = data.position.offset.advanced(1);
             let cursor = self.feed.backlog.attach(next);
             let mark = (0..40).map(|_| fastrand::alphanumeric().to_ascii_lowercase()).collect();
-            (data.capture(writer), cursor.map(|cursor| Start { position: data.position, cursor, mark }))
+            Some((data.capture(writer), cursor.map(|cursor| Start { position: data.position, cursor, mark })))
         });
+        let (capture, start) = begun.ok_or(Failure::Unsound)?;
         if let Some(why) = capture.sink(|writer| writer.unfit().map(str::to_owned)) {
             return Err(Failure::Unfit(why));
         }

@@ -81,6 +81,8 @@ pub(super) enum Failure {
     Broken(String),
     /// Our history has changed meanwhile.
     History(&'static str),
+    /// Our data have become no good for it before it began: its receivers are to come again.
+    Unsound,
     /// Nobody wants it any more.
     Unwanted,
 }
@@ -245,7 +247,7 @@ impl Inner {
             Stage::Failed(Failure::Unfit(why)) => Err(Cut::Unfit(why.clone())),
             Stage::Failed(Failure::Broken(why)) => Err(Cut::Snapshot(why.clone())),
             Stage::Failed(Failure::History(why)) => Err(Cut::History(why)),
-            Stage::Failed(Failure::Unwanted) => Err(Cut::Later),
+            Stage::Failed(Failure::Unsound | Failure::Unwanted) => Err(Cut::Later),
             _ => Ok(()),
         }
     }

@@ -244,3 +244,30 @@ fn data_that_are_known_to_be_wrong_are_given_to_nobody() {
     follower.bytes(usize::try_from(good).expect("a length"));
     drop(master);
 }
+
+#[test]
+fn while_the_old_data_are_gone_and_the_new_not_there_everyone_is_to_come_again() {
+    let (master, remora, mut link) =
+        loaded_at(1000, &["--repl-diskless-load", "flush", "--repl-diskless-sync-delay", "1"]);
+    link.stream(&["SELECT 0", "SET a 1"]);
+    let mut fed = Follower::introduced_as(remora.port, &["REPLCONF capa eof capa psync2"]);
+    wait::until("the stream is applied", SOON, || remora.replication("master_repl_offset") == "1050");
+    assert_eq!(fed.ask(&format!("PSYNC {REPLID} 1001")), format!("+CONTINUE {REPLID}"));
+    link.cut();
+    let mut link = master.accept();
+    link.handshake();
+    let snapshot = Fixture::load("redis-8.0.rdb").bytes;
+    link.say(format!("+FULLRESYNC {OTHER_REPLID} 5\r\n"));
+    wait::until("a new snapshot is on its way", SOON, || remora.replication("master_sync_in_progress") == "1");
+    let later = "-NOMASTERLINK Can't SYNC while not connected with my master";
+    assert_eq!(Follower::introduced(remora.port).ask("PSYNC ? -1"), later);
+    link.say(format!("${}\r\n", snapshot.len()));
+    link.say(&snapshot[..snapshot.len() - 10]);
+    assert!(fed.rest().ends_with(b"SET\r\n$1\r\na\r\n$1\r\n1\r\n"), "it is cut when the data go");
+    for psync in ["PSYNC ? -1".to_owned(), format!("PSYNC {REPLID} 1001"), format!("PSYNC {OTHER_REPLID} 6")] {
+        assert_eq!(Follower::introduced(remora.port).ask(&psync), later, "{psync}");
+    }
+    link.say(&snapshot[snapshot.len() - 10..]);
+    wait::until("the new data are there", SOON, || remora.replication("master_replid") == OTHER_REPLID);
+    assert_eq!(Follower::introduced(remora.port).full_sync().offset, 5);
+}

@@ -1,5 +1,7 @@
 //! What happens to sub-replicas when we stop, and how clients see and cut them.
 
+use super::{assert_all_equal, stat, wait_linked};
+use crate::support::folder;
 use crate::support::follower::Follower;
 use crate::support::real::Real;
 use crate::support::remora::{Remora, SOON};
@@ -42,4 +44,32 @@ fn clients_see_sub_replicas_and_can_cut_them() {
     assert_eq!(client.must("CLIENT KILL TYPE replica").int(), 1);
     follower.rest();
     wait::until("it is gone", SOON, || remora.replication("connected_slaves") == "0");
+}
+
+#[test]
+fn after_our_own_restart_sub_replicas_resume_and_so_do_we() {
+    let server = "valkey-9.1";
+    let Some(master) = Real::start(server, &["--repl-backlog-size 16mb"]) else { return };
+    let dir = folder::temporary();
+    let flags = ["--dir", dir.path().to_str().expect("a name"), "--repl-diskless-sync-delay", "0"];
+    let mut first = Remora::follow(master.port, &flags);
+    first.wait_linked();
+    let sub = Real::start(server, &[&format!("--replicaof 127.0.0.1 {}", first.port)]).expect("here");
+    wait_linked(server, &mut sub.client());
+    let mut client = master.client();
+    for n in 0..1000 {
+        client.must(&format!("SET key:{n} value:{n}"));
+    }
+    first.wait_caught_up(&mut client);
+    first.signal("TERM");
+    wait::until("remora ends", SOON, || first.ended().is_some());
+    client.must("SET meanwhile 1");
+    let second = Remora::follow(master.port, &flags);
+    sub.client().must(&format!("REPLICAOF 127.0.0.1 {}", second.port));
+    second.wait_linked();
+    client.must("SET after 1");
+    assert_all_equal(&mut client, &mut [("remora", second.client()), (server, sub.client())]);
+    let (full, partial) = (stat(&mut second.client(), "sync_full"), stat(&mut second.client(), "sync_partial_ok"));
+    assert_eq!((full, partial), (0, 1), "what the restarted remora gave: {}", second.log());
+    assert_eq!(stat(&mut client, "sync_full"), 1, "the master saw our first sync only");
 }

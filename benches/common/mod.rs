@@ -10,6 +10,8 @@
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 
+pub mod drive;
+
 pub use support::client::{Client, encode_into};
 pub use support::follower::Follower;
 pub use support::real::Real;
@@ -186,6 +188,13 @@ pub fn value(n: u64) -> [u8; 100] {
     let mut value = [b'v'; 100];
     value[..20].copy_from_slice(format!("{n:020}").as_bytes());
     value
+}
+
+/// Keeps the servers on the first core and the load on the others.
+pub fn share_cores<'a>(contenders: impl Iterator<Item = &'a Contender>) {
+    contenders.for_each(|contender| contender.pin("0"));
+    let last = std::thread::available_parallelism().map_or(1, |cores| cores.get() - 1).max(1);
+    pin(std::process::id(), &format!("1-{last}"));
 }
 
 /// The machine, for whoever compares figures.

@@ -23,7 +23,7 @@ pub use sentinel::Sentinels;
 pub use table::{SETTINGS, Setting};
 pub use tls::{AuthClients, TlsProtocols, TlsSettings};
 pub use value::{
-    BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret,
+    AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret,
     SubReplicaDialect,
 };
 
@@ -81,6 +81,8 @@ pub struct Config {
     pub memory_limit_bytes: u64,
     /// Whether reads are answered while the link is down.
     pub replica_serve_stale_data: bool,
+    /// What the master is told in acks.
+    pub ack_mode: AckMode,
     /// Address or name that the master shows for us.
     pub replica_announce_ip: Option<String>,
     /// Port that the master shows for us; 0 is `port`.
@@ -134,19 +136,31 @@ impl Config {
     }
 }
 
-/// The `*-max-listpack-*` settings and their kin, in the units of the settings.
+/// Sizes up to which compact encodings are kept: the settings `*-max-listpack-*` and their kin, in the units of the
+/// settings. Defaults are the servers' (redis 6.0 to valkey 9.1 agree).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encodings {
+    /// `hash-max-listpack-entries`: fields.
     pub hash_entries: usize,
+    /// `hash-max-listpack-value`: bytes of a field or value.
     pub hash_value_bytes: usize,
+    /// `set-max-intset-entries`: members.
     pub set_intset_entries: usize,
+    /// `set-max-listpack-entries`: members.
     pub set_entries: usize,
+    /// `set-max-listpack-value`: bytes of a member.
     pub set_value_bytes: usize,
+    /// `zset-max-listpack-entries`: members.
     pub zset_entries: usize,
+    /// `zset-max-listpack-value`: bytes of a member.
     pub zset_value_bytes: usize,
+    /// `list-max-listpack-size`: positive: elements of a node; -1 to -5: 4, 8, 16, 32, 64 KiB of a node.
     pub list_size: i64,
+    /// `stream-node-max-bytes`; 0 is no limit.
     pub stream_node_bytes: usize,
+    /// `stream-node-max-entries`; 0 is no limit.
     pub stream_node_entries: usize,
+    /// `hll-sparse-max-bytes`, header included.
     pub hll_sparse_bytes: usize,
 }
 
@@ -201,6 +215,7 @@ impl Default for Config {
             repl_diskless_load: DisklessLoad::Swap,
             memory_limit_bytes: 0,
             replica_serve_stale_data: true,
+            ack_mode: AckMode::Exact,
             replica_announce_ip: None,
             replica_announce_port: 0,
             replica_announced: true,

@@ -2,7 +2,7 @@
 //! `Config` and a row here; flag, variable, file, `--help`, CONFIG GET and CONFIG SET follow from the row.
 
 use super::value::{
-    self, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, Secret, SubReplicaDialect,
+    self, AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, Secret, SubReplicaDialect,
 };
 use super::{Config, Master, Sentinels, tls};
 
@@ -301,6 +301,15 @@ const GENERAL: &[Setting] = &[
     .aliases(&["slave-serve-stale-data"])
     .live(),
     Setting::new(
+        "ack-mode",
+        "exact|observer",
+        "What acks tell the master: exact: the offset that is applied, as replicas do; observer: 0, so that remora never \
+         counts for WAIT and is never picked by FAILOVER, at the price that the master shows it at offset 0",
+        |c, w| put(&mut c.ack_mode, text(w).and_then(AckMode::parse)),
+        |c| c.ack_mode.as_str().into(),
+    )
+    .live(),
+    Setting::new(
         "replica-announce-ip",
         "ADDRESS",
         "Address or name that the master shows for us; Sentinel ignores what is no address",
@@ -367,7 +376,8 @@ const GENERAL: &[Setting] = &[
         |c, w| put(&mut c.encodings.hash_entries, number(w, 0, i64::MAX)),
         |c| c.encodings.hash_entries.to_string().into(),
     )
-    .aliases(&["hash-max-ziplist-entries"]),
+    .aliases(&["hash-max-ziplist-entries"])
+    .live(),
     Setting::new(
         "hash-max-listpack-value",
         "BYTES",
@@ -375,28 +385,32 @@ const GENERAL: &[Setting] = &[
         |c, w| put(&mut c.encodings.hash_value_bytes, bytes(w, 0)),
         |c| c.encodings.hash_value_bytes.to_string().into(),
     )
-    .aliases(&["hash-max-ziplist-value"]),
+    .aliases(&["hash-max-ziplist-value"])
+    .live(),
     Setting::new(
         "set-max-intset-entries",
         "N",
         "Members up to which a set of integers is compact",
         |c, w| put(&mut c.encodings.set_intset_entries, number(w, 0, i64::MAX)),
         |c| c.encodings.set_intset_entries.to_string().into(),
-    ),
+    )
+    .live(),
     Setting::new(
         "set-max-listpack-entries",
         "N",
         "Members up to which a set is compact",
         |c, w| put(&mut c.encodings.set_entries, number(w, 0, i64::MAX)),
         |c| c.encodings.set_entries.to_string().into(),
-    ),
+    )
+    .live(),
     Setting::new(
         "set-max-listpack-value",
         "BYTES",
         "Longest member of a compact set",
         |c, w| put(&mut c.encodings.set_value_bytes, bytes(w, 0)),
         |c| c.encodings.set_value_bytes.to_string().into(),
-    ),
+    )
+    .live(),
     Setting::new(
         "zset-max-listpack-entries",
         "N",
@@ -404,7 +418,8 @@ const GENERAL: &[Setting] = &[
         |c, w| put(&mut c.encodings.zset_entries, number(w, 0, i64::MAX)),
         |c| c.encodings.zset_entries.to_string().into(),
     )
-    .aliases(&["zset-max-ziplist-entries"]),
+    .aliases(&["zset-max-ziplist-entries"])
+    .live(),
     Setting::new(
         "zset-max-listpack-value",
         "BYTES",
@@ -412,7 +427,8 @@ const GENERAL: &[Setting] = &[
         |c, w| put(&mut c.encodings.zset_value_bytes, bytes(w, 0)),
         |c| c.encodings.zset_value_bytes.to_string().into(),
     )
-    .aliases(&["zset-max-ziplist-value"]),
+    .aliases(&["zset-max-ziplist-value"])
+    .live(),
     Setting::new(
         "list-max-listpack-size",
         "N",
@@ -420,28 +436,32 @@ const GENERAL: &[Setting] = &[
         |c, w| put(&mut c.encodings.list_size, number(w, i32::MIN.into(), i32::MAX.into())),
         |c| c.encodings.list_size.to_string().into(),
     )
-    .aliases(&["list-max-ziplist-size"]),
+    .aliases(&["list-max-ziplist-size"])
+    .live(),
     Setting::new(
         "stream-node-max-bytes",
         "BYTES",
         "Bytes of one node of a stream; 0 is no limit",
         |c, w| put(&mut c.encodings.stream_node_bytes, bytes(w, 0)),
         |c| c.encodings.stream_node_bytes.to_string().into(),
-    ),
+    )
+    .live(),
     Setting::new(
         "stream-node-max-entries",
         "N",
         "Entries of one node of a stream; 0 is no limit",
         |c, w| put(&mut c.encodings.stream_node_entries, number(w, 0, i64::MAX)),
         |c| c.encodings.stream_node_entries.to_string().into(),
-    ),
+    )
+    .live(),
     Setting::new(
         "hll-sparse-max-bytes",
         "BYTES",
         "Bytes up to which a hyperloglog stays sparse; keep it as the master has it",
         |c, w| put(&mut c.encodings.hll_sparse_bytes, bytes(w, 0)),
         |c| c.encodings.hll_sparse_bytes.to_string().into(),
-    ),
+    )
+    .live(),
     Setting::new(
         "slowlog-log-slower-than",
         "MICROSECONDS",

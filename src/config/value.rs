@@ -137,6 +137,16 @@ words! {
 }
 
 words! {
+    /// What acks tell the master.
+    AckMode {
+        /// The offset that is applied.
+        Exact = "exact",
+        /// 0: alive, and never counted.
+        Observer = "observer",
+    }
+}
+
+words! {
     /// Who may use DEBUG (as redis 7.0: `enable-debug-command`).
     DebugCommand {
         /// Nobody.

@@ -35,71 +35,26 @@ use functions::Functions;
 use packed::listpack::BackLengths;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Sizes up to which compact encodings are kept, the settings `*-max-listpack-*` and their kin. Defaults are
-/// the servers' (protocol: redis 6.0 to valkey 9.1 agree).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Sizes up to which compact encodings are kept, and which master's rules apply where the masters differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EncodingLimits {
-    /// `hash-max-listpack-entries`: fields.
-    pub hash_entries: usize,
-    /// `hash-max-listpack-value`: bytes of a field or value.
-    pub hash_value_bytes: usize,
-    /// `set-max-intset-entries`: members.
-    pub set_intset_entries: usize,
-    /// `set-max-listpack-entries`: members.
-    pub set_entries: usize,
-    /// `set-max-listpack-value`: bytes of a member.
-    pub set_value_bytes: usize,
-    /// `zset-max-listpack-entries`: members.
-    pub zset_entries: usize,
-    /// `zset-max-listpack-value`: bytes of a member.
-    pub zset_value_bytes: usize,
-    /// `list-max-listpack-size`: positive: elements of a node; -1 to -5: 4, 8, 16, 32, 64 KiB of a node.
-    pub list_size: i64,
-    /// `stream-node-max-bytes`; 0 is no limit.
-    pub stream_node_bytes: usize,
-    /// `stream-node-max-entries`; 0 is no limit.
-    pub stream_node_entries: usize,
-    /// `hll-sparse-max-bytes`, header included.
-    pub hll_sparse_bytes: usize,
-    /// Which master's rules apply where the masters differ.
+    /// The settings `*-max-listpack-*` and their kin.
+    pub sizes: Encodings,
+    /// The master's family and release.
     pub dialect: Dialect,
 }
 
-impl Default for EncodingLimits {
-    fn default() -> Self {
-        Self {
-            hash_entries: 512,
-            hash_value_bytes: 64,
-            set_intset_entries: 512,
-            set_entries: 128,
-            set_value_bytes: 64,
-            zset_entries: 128,
-            zset_value_bytes: 64,
-            list_size: -2,
-            stream_node_bytes: 4096,
-            stream_node_entries: 100,
-            hll_sparse_bytes: 3000,
-            dialect: Dialect::default(),
-        }
+impl std::ops::Deref for EncodingLimits {
+    type Target = Encodings;
+
+    fn deref(&self) -> &Encodings {
+        &self.sizes
     }
 }
 
 impl From<Encodings> for EncodingLimits {
-    fn from(settings: Encodings) -> Self {
-        Self {
-            hash_entries: settings.hash_entries,
-            hash_value_bytes: settings.hash_value_bytes,
-            set_intset_entries: settings.set_intset_entries,
-            set_entries: settings.set_entries,
-            set_value_bytes: settings.set_value_bytes,
-            zset_entries: settings.zset_entries,
-            zset_value_bytes: settings.zset_value_bytes,
-            list_size: settings.list_size,
-            stream_node_bytes: settings.stream_node_bytes,
-            stream_node_entries: settings.stream_node_entries,
-            hll_sparse_bytes: settings.hll_sparse_bytes,
-            dialect: Dialect::default(),
-        }
+    fn from(sizes: Encodings) -> Self {
+        Self { sizes, dialect: Dialect::default() }
     }
 }
 

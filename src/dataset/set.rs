@@ -291,6 +291,7 @@ fn packed(ints: &Intset) -> Listpack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Encodings;
     use crate::dataset::Dialect;
     use std::collections::BTreeSet;
 
@@ -299,7 +300,11 @@ mod tests {
     const VALKEY: Dialect = Dialect::Valkey(9, 1);
 
     fn limits(dialect: Dialect) -> EncodingLimits {
-        EncodingLimits { dialect, ..EncodingLimits::default() }
+        limits_of(dialect, Encodings::default())
+    }
+
+    fn limits_of(dialect: Dialect, sizes: Encodings) -> EncodingLimits {
+        EncodingLimits { sizes, dialect }
     }
 
     /// SADD of these members to a set, which is made if it is not there.
@@ -348,7 +353,7 @@ mod tests {
         let set = Set::from_packed(pack.clone(), &limits(NEW)).unwrap();
         assert!(matches!(set.view(), View::Packed(kept) if *kept == pack));
         assert_eq!(Set::from_packed(pack.clone(), &limits(OLD)).unwrap().encoding(), "hashtable");
-        let few = EncodingLimits { set_entries: 2, ..limits(NEW) };
+        let few = limits_of(NEW, Encodings { set_entries: 2, ..Encodings::default() });
         assert_eq!(Set::from_packed(pack.clone(), &few).unwrap().encoding(), "hashtable");
         pack.push(b"7");
         assert!(Set::from_packed(pack, &limits(NEW)).is_err());
@@ -359,7 +364,8 @@ mod tests {
         for seed in 0..6 {
             let mut random = fastrand::Rng::with_seed(seed);
             let dialect = [OLD, NEW, VALKEY][usize::try_from(seed).unwrap() % 3];
-            let limits = EncodingLimits { set_intset_entries: 30, set_entries: 40, ..limits(dialect) };
+            let limits =
+                limits_of(dialect, Encodings { set_intset_entries: 30, set_entries: 40, ..Encodings::default() });
             let (mut set, mut model) = (Set::new(), BTreeSet::new());
             let mut forms = BTreeSet::new();
             for step in 0..2_000_u32 {

@@ -13,6 +13,12 @@ pub struct DoubleText {
 /// Longer than any of the spellings: 18 digits, a sign, a point, five zeros or an exponent, or 25 places.
 const DOUBLE_BYTES_MAX: usize = 40;
 
+/// Doubles below the second number that are multiples of one part in the first have six digits before the point and
+/// these behind it at most.
+const BINARY_FRACTION: f64 = 1024.0;
+const BINARY_FRACTION_DIGITS: usize = 10;
+const BINARY_FRACTION_BELOW: f64 = 1e6;
+
 impl DoubleText {
     fn new() -> Self {
         Self { bytes: [0; DOUBLE_BYTES_MAX], len: 0 }
@@ -89,6 +95,9 @@ impl DoubleText {
         if value.abs() < 1e15 && value.trunc() == value {
             return self.extend(itoa::Buffer::new().format(value as i64).as_bytes());
         }
+        if value.abs() < BINARY_FRACTION_BELOW && (value * BINARY_FRACTION).trunc() == value * BINARY_FRACTION {
+            return self.binary_fraction(value);
+        }
         let mut exact = Self::new(); // d.dddddddddddddddde-123
         write!(exact, "{:.16e}", value.abs()).expect("23 bytes fit");
         let exact = exact.as_bytes();
@@ -106,6 +115,25 @@ impl DoubleText {
         } else {
             self.scientific(&digits[..n], exponent, 2);
         }
+    }
+
+    /// A multiple of 1/1024 with all of its digits, 16 at most, so nothing is rounded. Scores like 7.5 are frequent,
+    /// and the general way is at its slowest with them (ten of them cost 3 µs).
+    fn binary_fraction(&mut self, value: f64) {
+        if value.is_sign_negative() {
+            self.push(b'-');
+        }
+        self.extend(itoa::Buffer::new().format(value.abs() as u64).as_bytes());
+        let parts = (value.abs().fract() * BINARY_FRACTION) as u64;
+        let mut decimals = [b'0'; BINARY_FRACTION_DIGITS];
+        let mut left = parts * 10_u64.pow(BINARY_FRACTION_DIGITS as u32) / BINARY_FRACTION as u64;
+        for digit in decimals.iter_mut().rev() {
+            *digit += (left % 10) as u8;
+            left /= 10;
+        }
+        let n = decimals.iter().rposition(|&c| c != b'0').map_or(0, |last| last + 1);
+        self.push(b'.');
+        self.extend(&decimals[..n]);
     }
 
     /// The layout of the servers' own printer: plain where that is not much longer.
@@ -215,6 +243,24 @@ mod tests {
             seen += 1;
         }
         assert!(seen > 2000);
+    }
+
+    #[test]
+    fn binary_fractions_print_as_the_general_way_prints_them() {
+        let mut random = fastrand::Rng::with_seed(10);
+        for step in 0..20_000 {
+            let value = random.i64(-1_023_999_999..1_024_000_000) as f64 / f64::from(1_u32 << random.u8(0..11));
+            if value.trunc() == value {
+                continue;
+            }
+            let text = String::from_utf8(DoubleText::percent_17g(value).as_bytes().to_vec()).expect("ASCII");
+            let exact = format!("{value:.16e}");
+            let (digits, exponent) = exact.split_once('e').expect("an exponent");
+            assert_eq!(format!("{:.16e}", text.parse::<f64>().expect("a number")), exact, "step {step}");
+            let significant = digits.replace(['.', '-'], "");
+            let shown = text.replace(['.', '-'], "");
+            assert_eq!(shown.trim_start_matches('0'), significant.trim_end_matches('0'), "{value} {exponent}");
+        }
     }
 
     #[test]

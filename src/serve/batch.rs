@@ -10,6 +10,9 @@ use crate::command::table::{self, Indexed};
 use crate::dataset::Keyspace;
 use crate::resp::request::{Parser, RequestError, RequestLimits, Span};
 
+/// Keys of one request that are asked for early: more would push each other out again.
+const PREFETCHED_KEYS_MAX: usize = 64;
+
 /// One request of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
@@ -96,21 +99,27 @@ impl Batch {
         Args::new(bytes, spans, frame.row.map_or(1, |(_, words)| words))
     }
 
-    /// Asks for the memory of every single-key read: first all buckets, then all entries, so
-    /// that the waits overlap. Measured at pipeline depth 16: 0.57 µs of CPU per GET, 1.06 without. A single
-    /// request has nothing to overlap with.
+    /// Asks for the memory of every key that reads name: first all buckets, then all entries, so that the waits
+    /// overlap. Measured at pipeline depth 16: 0.57 µs of CPU per GET, 1.06 without. A single key has nothing to
+    /// overlap with.
     pub(super) fn prefetch(&mut self, bytes: &[u8], keyspace: &Keyspace) {
-        if self.frames.len() < 2 {
+        if let [frame] = &self.frames[..]
+            && !frame.row.is_some_and(|(found, _)| matches!(found.row.keys, Keys::Range(..)))
+        {
             return;
         }
         self.hashes.clear();
         for frame in &self.frames {
-            if let Some((Indexed { row: Row { keys: Keys::One(at), run: Run::Read(_), .. }, .. }, _)) = frame.row
-                && u32::from(*at) < frame.spans
-            {
-                let key = self.spans[frame.first_span as usize + usize::from(*at)].of(bytes);
-                self.hashes.push(keyspace.prefetch_bucket(key));
-            }
+            let Some((Indexed { row: Row { keys, run: Run::Read(_), .. }, .. }, _)) = frame.row else { continue };
+            let words = frame.first_span as usize..(frame.first_span + frame.spans) as usize;
+            let words = self.spans.get(words).unwrap_or_default();
+            let named = match keys {
+                Keys::One(at) => words.get(usize::from(*at)..=usize::from(*at)),
+                Keys::Range(1, -1, 1) => words.get(1..words.len().min(1 + PREFETCHED_KEYS_MAX)),
+                _ => None,
+            };
+            let keys = named.unwrap_or_default().iter().map(|span| span.of(bytes));
+            self.hashes.extend(keys.map(|key| keyspace.prefetch_bucket(key)));
         }
         for hash in &self.hashes {
             keyspace.prefetch_entry(*hash);

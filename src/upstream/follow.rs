@@ -3,6 +3,7 @@
 use super::wire::Wire;
 use super::{Link, LinkError};
 use crate::clock::{self, UnixMs};
+use crate::config::AckMode;
 use crate::dataset::Dataset;
 use crate::limits::{APPLY_BATCH_COMMANDS_MAX, APPLY_BATCH_US_MAX};
 use crate::position::{Offset, Position};
@@ -58,6 +59,7 @@ impl Link {
                     if began.elapsed() > TRUSTED_AFTER {
                         self.distrust.forget();
                     }
+                    self.follow_settings();
                     self.acknowledge(wire, None).await?;
                 }
             }
@@ -115,9 +117,22 @@ impl Link {
         result
     }
 
-    /// Tells the master our offset: `at` for a GETACK, else the present one. Inside a transaction it does not move.
+    /// Takes over sizes of compact encodings that CONFIG SET has changed; as on the servers, they matter from the next
+    /// change of a value on.
+    fn follow_settings(&mut self) {
+        let sizes = self.config.get().encodings;
+        if self.writer.peek(|data| data.limits.sizes != sizes) {
+            self.writer.apply(|data| data.limits.sizes = sizes);
+        }
+    }
+
+    /// Tells the master our offset: `at` for a GETACK, else the present one. Inside a transaction it does not move. An
+    /// observer says 0, which keeps the master patient and counts for nothing.
     async fn acknowledge(&mut self, wire: &mut Wire, at: Option<Offset>) -> Result<(), LinkError> {
-        let offset = at.unwrap_or_else(|| self.writer.peek(|data| data.position.offset));
+        let offset = match self.config.get().ack_mode {
+            AckMode::Exact => at.unwrap_or_else(|| self.writer.peek(|data| data.position.offset)),
+            AckMode::Observer => Offset(0),
+        };
         wire.send(&ack(offset)).await?;
         self.report.acknowledged(offset);
         Ok(())
@@ -159,7 +174,7 @@ fn prefetch(data: &Dataset, stream: &Stream) {
 }
 
 /// `REPLCONF ACK offset` as it goes over the wire.
-pub(super) fn ack(offset: Offset) -> Vec<u8> {
+fn ack(offset: Offset) -> Vec<u8> {
     let digits = offset.to_string();
     format!("*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n${}\r\n{digits}\r\n", digits.len()).into_bytes()
 }

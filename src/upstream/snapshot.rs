@@ -1,8 +1,7 @@
 //! A full resync: receive the snapshot, load it aside, swap it in.
 //!
-//! The old dataset answers until the new one is complete and its checksum right. The master is kept patient all the
-//! while: newlines until its last byte has come, then acks with the snapshot's offset, so that it starts the stream
-//! while we still load.
+//! The old dataset answers until the new one is complete and its checksum right. The master is kept patient with
+//! newlines all the while, as real replicas do; the first ack is sent when the data are in place.
 
 use super::handshake::{answer, unexpected};
 use super::loader::Loader;
@@ -40,7 +39,7 @@ impl Link {
         let mut loader =
             Loader::start(databases, limits, envelope.total(), Arc::clone(&progress)).map_err(LinkError::Io)?;
         self.receive(wire, &mut envelope, &mut loader, &progress).await?;
-        let loaded = self.wait_for_loader(wire, &mut loader, offset, &progress).await?;
+        let loaded = self.wait_for_loader(wire, &mut loader, &progress).await?;
         self.report.loading(&progress);
         self.put_in_place(loaded, replid, offset);
         Ok(())
@@ -87,13 +86,13 @@ impl Link {
         }
     }
 
-    /// The snapshot has come whole; the loader may need a while. Acks make the master start the stream, which is
-    /// collected up to a bound; beyond it the socket is left to fill.
+    /// The snapshot has come whole; the loader may need a while. Newlines keep the master patient: an ack now would
+    /// count data for WAIT that nobody can read yet. Behind a snapshot by length the stream comes at once; it is
+    /// collected up to a bound, beyond which the socket is left to fill.
     async fn wait_for_loader(
         &mut self,
         wire: &mut Wire,
         loader: &mut Loader,
-        offset: Offset,
         progress: &Progress,
     ) -> Result<Loaded, LinkError> {
         let mut tick = interval(KEEPALIVE);
@@ -106,8 +105,7 @@ impl Link {
                     self.report.heard(read?, self.stream.pending_bytes());
                 }
                 _ = tick.tick() => {
-                    wire.send(&super::follow::ack(offset)).await?;
-                    self.report.acknowledged(offset);
+                    wire.send(b"\n").await?;
                     self.report.loading(progress);
                 }
             }

@@ -6,6 +6,7 @@
 
 use crate::clock::UnixMs;
 use crate::command::testing::Bench;
+use crate::config::Encodings;
 use crate::dataset::stream::Stream;
 use crate::dataset::{Dialect, EncodingLimits, Value, ValueRef};
 use crate::rdb::object::stream::{load, save};
@@ -54,7 +55,8 @@ fn limits(words: &str) -> EncodingLimits {
         other => panic!("{other}"),
     };
     let mut size = || words.next().unwrap().parse().unwrap();
-    EncodingLimits { stream_node_bytes: size(), stream_node_entries: size(), dialect, ..EncodingLimits::default() }
+    let sizes = Encodings { stream_node_bytes: size(), stream_node_entries: size(), ..Encodings::default() };
+    EncodingLimits { sizes, dialect }
 }
 
 fn compare(bench: &Bench, dump: &[u8], at: &str) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Encodings;
 use std::collections::BTreeMap;
 
 const REDIS_6: Dialect = Dialect::Redis(6, 0);
@@ -8,6 +9,10 @@ const VALKEY_9: Dialect = Dialect::Valkey(9, 1);
 
 fn limits(dialect: Dialect) -> EncodingLimits {
     EncodingLimits { dialect, ..EncodingLimits::default() }
+}
+
+fn with_entries(limits: EncodingLimits, hash_entries: usize) -> EncodingLimits {
+    EncodingLimits { sizes: Encodings { hash_entries, ..limits.sizes }, ..limits }
 }
 
 fn text(element: Element<'_>) -> String {
@@ -121,7 +126,7 @@ fn blobs_of_a_snapshot_are_checked() {
     assert!(Hash::from_packed_with_expiry(pack(&["f", "v", "-1"]), &limits).is_err());
     let hash = Hash::from_packed_with_expiry(pack(&["f", "v", "7", "g", "w", "0"]), &limits).unwrap();
     assert_eq!(shown(&hash), "f=v@7 g=w");
-    let few = EncodingLimits { hash_entries: 1, ..limits };
+    let few = with_entries(limits, 1);
     let hash = Hash::from_packed(pack(&["f", "v", "g", "w"]), &few).unwrap();
     assert_eq!((hash.encoding(REDIS_8), hash.len()), ("hashtable", 2));
 }
@@ -130,7 +135,7 @@ fn blobs_of_a_snapshot_are_checked() {
 fn agrees_with_a_map_in_every_form() {
     for (seed, dialect) in [(1, REDIS_6), (2, REDIS_8), (3, VALKEY_9), (4, REDIS_8), (5, VALKEY_9)] {
         let mut random = fastrand::Rng::with_seed(seed);
-        let limits = EncodingLimits { hash_entries: 40, ..limits(dialect) };
+        let limits = with_entries(limits(dialect), 40);
         let (mut hash, mut model) = (Hash::new(), BTreeMap::<String, (String, Option<UnixMs>)>::new());
         for step in 0..3_000 {
             let field = random.u32(0..60).to_string();

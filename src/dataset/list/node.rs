@@ -191,10 +191,11 @@ impl DoubleEndedIterator for NodeIter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Encodings;
     use crate::dataset::Dialect;
 
     fn fill(list_size: i64, dialect: Dialect) -> Fill {
-        Fill::new(&EncodingLimits { list_size, dialect, ..EncodingLimits::default() })
+        Fill::new(&EncodingLimits { sizes: Encodings { list_size, ..Encodings::default() }, dialect })
     }
 
     #[test]

@@ -1,8 +1,9 @@
 use super::*;
+use crate::config::Encodings;
 use std::collections::VecDeque;
 
 fn limits(list_size: i64) -> EncodingLimits {
-    EncodingLimits { list_size, ..EncodingLimits::default() }
+    Encodings { list_size, ..Encodings::default() }.into()
 }
 
 fn texts(list: &List) -> Vec<Vec<u8>> {

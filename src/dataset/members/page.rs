@@ -11,7 +11,7 @@ use super::payload::{self, Payload};
 use std::marker::PhantomData;
 
 /// Longer entries are kept outside the page's block.
-const INLINE_BYTES_MAX: usize = 64;
+const INLINE_BYTES_MAX: usize = 192;
 /// Bytes of a tag and a place.
 const SLOT_BYTES: usize = 3;
 const OUTSIDE_BIT: u16 = 1 << 15;

@@ -292,6 +292,7 @@ fn marks(node: &Node, key: StreamId, to: Trim, length: u64) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Encodings;
 
     type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -340,8 +341,8 @@ mod tests {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
-        let limits =
-            EncodingLimits { stream_node_bytes: 120, stream_node_entries: 6, ..EncodingLimits::default() };
+        let limits: EncodingLimits =
+            Encodings { stream_node_bytes: 120, stream_node_entries: 6, ..Encodings::default() }.into();
         let (mut stream, mut model) = (Stream::default(), Model::default());
         for _ in 0..3000 {
             let id = StreamId::new(random.u64(..=model.last_id.ms + 1), random.u64(..3));

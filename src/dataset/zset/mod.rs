@@ -16,6 +16,7 @@ pub use range::{LexBound, LexRange, ScoreBound, ScoreRange};
 use super::EncodingLimits;
 use super::packed::Corrupt;
 use super::packed::listpack::{Element, IntText, Listpack};
+use crate::config::Encodings;
 use std::ops::Range;
 use tree::{Builder, Tree, TreeIter};
 
@@ -74,7 +75,8 @@ impl ZSet {
         } else if !sorted {
             // it was so on the master too; it is made right, for nothing could be found in it
             let pairs = zset.iter().map(|(member, score)| (member.to_vec(), score)).collect();
-            return Ok(Self::of(pairs, &EncodingLimits { zset_value_bytes: usize::MAX, ..*limits }));
+            let sizes = Encodings { zset_value_bytes: usize::MAX, ..limits.sizes };
+            return Ok(Self::of(pairs, &EncodingLimits { sizes, ..*limits }));
         }
         Ok(zset)
     }

@@ -1,6 +1,7 @@
 //! Both forms against a model, and the moments at which one becomes the other.
 
 use super::*;
+use crate::config::Encodings;
 use crate::dataset::Dialect;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +54,7 @@ fn owned<'a>(pairs: impl Iterator<Item = (Element<'a>, f64)>) -> Pairs {
 }
 
 fn limits(entries: usize) -> EncodingLimits {
-    EncodingLimits { zset_entries: entries, ..EncodingLimits::default() }
+    Encodings { zset_entries: entries, ..Encodings::default() }.into()
 }
 
 fn bound(random: &mut fastrand::Rng) -> ScoreBound {

@@ -4,6 +4,7 @@ use super::Arrival;
 use super::bell::Ear;
 use super::cut::Cut;
 use super::feeder::Feed;
+use super::talk::Talk;
 use super::transfer::{Framing, Membership, Next, Start};
 use super::wire::Wire;
 use crate::clock::{self, UnixMs};
@@ -21,7 +22,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a sub-replica that is ahead of us is kept waiting for us to come to where it is.
 const AHEAD_PATIENCE: Duration = Duration::from_secs(3);
@@ -35,22 +36,6 @@ pub(super) struct Conversation {
     introduction: Introduction,
     wire: io::Result<Wire>,
     numbers: Arc<SubReplica>,
-}
-
-/// The same with a working socket.
-struct Talk<'a> {
-    feed: &'a Rc<Feed>,
-    member: &'a Member,
-    introduction: &'a Introduction,
-    numbers: &'a SubReplica,
-    wire: &'a mut Wire,
-    ear: Ear,
-    /// The last second in which it was sent a keep-alive.
-    tick: u64,
-    /// When it last gave a sign of life; `None` while none is expected.
-    alive: Option<Instant>,
-    acked: bool,
-    above_soft_since: Option<Instant>,
 }
 
 /// What its PSYNC leads to at this moment.
@@ -181,15 +166,6 @@ impl Talk<'_> {
         })
     }
 
-    /// Tells it why not, and ends.
-    async fn refuse(&mut self, line: &str, cut: Cut) -> Cut {
-        self.wire.send(format!("-{line}\r\n"));
-        match self.until(Talk::flush).await {
-            Ok(()) => cut,
-            Err(cut) => cut,
-        }
-    }
-
     /// Everything: the snapshot that it shares with others. Answers where the stream goes on.
     async fn full_resync(&mut self) -> Result<(Cursor, Offset), Cut> {
         let framing = if self.introduction.eof { Framing::EndMark } else { Framing::Length };
@@ -241,18 +217,6 @@ impl Talk<'_> {
         }
         self.keep_alive(cx)?;
         Poll::Pending
-    }
-
-    /// A newline a second, as long as the snapshot has not begun.
-    fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Cut> {
-        if self.feed.ticks() != self.tick && self.wire.waiting_bytes() == 0 {
-            self.tick = self.feed.ticks();
-            self.wire.send("\n");
-        }
-        match self.flush(cx) {
-            Poll::Ready(sent) => sent,
-            Poll::Pending => Ok(()),
-        }
     }
 
     fn send_chunks(
@@ -341,112 +305,5 @@ impl Talk<'_> {
                 Err(Lost::Overrun) => return Poll::Ready(Err(self.overrun(cursor))),
             }
         }
-    }
-
-    /// Ends the connection so that what was sent still arrives.
-    async fn part(&mut self, why: Cut) -> Cut {
-        let mut said = false;
-        let goodbye = self
-            .until(|talk, cx| {
-                if !said {
-                    ready!(talk.wire.poll_end(cx))?;
-                    said = true;
-                }
-                Poll::<Result<Infallible, Cut>>::Pending
-            })
-            .await;
-        match goodbye {
-            Ok(never) => match never {},
-            Err(Cut::Closed) => why,
-            Err(cut) => cut,
-        }
-    }
-
-    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cut>> {
-        let mut sent = 0;
-        let flushed = self.wire.poll_flush(cx, &mut sent);
-        if sent > 0 {
-            self.feed.status.downstream.wrote(sent);
-            if self.numbers.phase() == SubReplicaPhase::SendSnapshot {
-                self.alive = Some(self.feed.now());
-            }
-        }
-        flushed
-    }
-
-    /// Repeats `work` until it is ready: at news of the backlog or a snapshot, each second, and when the socket can
-    /// go on. Meanwhile it listens.
-    async fn until<T>(
-        &mut self,
-        mut work: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, Cut>>,
-    ) -> Result<T, Cut> {
-        poll_fn(|cx| {
-            loop {
-                self.look(cx)?;
-                if let Poll::Ready(done) = work(self, cx) {
-                    return Poll::Ready(done);
-                }
-                if self.feed.bell.poll(cx, &mut self.ear).is_pending() {
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await
-    }
-
-    /// Is it still there, and may it stay?
-    fn look(&mut self, cx: &mut Context<'_>) -> Result<(), Cut> {
-        if self.member.mailbox().is_killed() {
-            return Err(Cut::Killed);
-        }
-        let heard = self.wire.listen(cx)?;
-        if heard.anything {
-            self.member.lives(UnixMs::now());
-            self.alive = self.alive.map(|_| self.feed.now());
-        }
-        if let Some(offset) = heard.acked {
-            self.acked = true;
-            self.numbers.set_acked(offset, UnixMs::now());
-        }
-        if self.feed.is_draining() && self.numbers.phase() != SubReplicaPhase::Online {
-            return Err(Cut::Shutdown);
-        }
-        let seconds = self.feed.settings().repl_timeout_s;
-        match self.alive {
-            Some(alive) if self.feed.now().duration_since(alive) > Duration::from_secs(seconds) => {
-                Err(Cut::Silent { seconds })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// `client-output-buffer-limit replica`: what it has not taken of the stream and of what waits at its socket.
-    fn check_output(&mut self, cursor: &Cursor) -> Result<(), Cut> {
-        if let Some(why) = cursor.cut() {
-            return Err(Cut::History(why));
-        }
-        let waiting_bytes = cursor.behind() + self.wire.waiting_bytes();
-        self.numbers.set_sent(cursor.taken(), waiting_bytes);
-        let settings = self.feed.settings();
-        let limit_bytes = settings.sub_replica_hard_limit_bytes();
-        if waiting_bytes > limit_bytes {
-            return Err(Cut::Hard { waiting_bytes, limit_bytes });
-        }
-        let soft = settings.output_limits.replica;
-        if soft.soft_bytes == 0 || waiting_bytes <= soft.soft_bytes {
-            self.above_soft_since = None;
-            return Ok(());
-        }
-        let since = *self.above_soft_since.get_or_insert(self.feed.now());
-        if self.feed.now().duration_since(since) >= Duration::from_secs(soft.soft_s.max(1)) {
-            return Err(Cut::Soft { waiting_bytes, limit_bytes: soft.soft_bytes, seconds: soft.soft_s });
-        }
-        Ok(())
-    }
-
-    /// The backlog gave up what it had not taken.
-    fn overrun(&self, cursor: &Cursor) -> Cut {
-        let limit_bytes = self.feed.settings().sub_replica_hard_limit_bytes();
-        Cut::Hard { waiting_bytes: cursor.behind() + self.wire.waiting_bytes(), limit_bytes }
     }
 }

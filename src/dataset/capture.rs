@@ -3,8 +3,8 @@
 //! A capture begins inside the gate, where nobody writes, by leaving a watcher in each keyspace. From then on it
 //! advances in slices, each a short look through the gate, in the order of hashes. A key is *reached* when its hash
 //! is below the walk's cursor. Before the writer changes a key that is not reached, it asks the watcher, which hands
-//! the old entry on and remembers the key as touched, so that the walk passes over it. What was not there at the
-//! beginning is remembered as well. Splits keep the order of hashes, and merges hand nothing on twice, as a walk
+//! the old entry on and remembers the key's hash as touched, so that the walk passes over it; keys that share a hash go
+//! together. What was not there at the beginning is remembered as well. Splits keep the order of hashes, and merges hand nothing on twice, as a walk
 //! never looks below its cursor.
 //!
 //! A keyspace that leaves the dataset (FLUSHDB, a full resync) tells its watchers when it is dropped and gives them
@@ -15,15 +15,14 @@
 use super::{Dataset, EntryRef, Keyspace};
 use crate::position::DbIndex;
 use parking_lot::Mutex;
-use smallvec::{SmallVec, smallvec};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// What a part of a big entry counts as, in entries, when a slice is measured out.
 const PART_ENTRIES: usize = 256;
-/// Bytes of a touched key beside its name: its share of the map and its block.
-const TOUCHED_BYTES: usize = 64;
+/// Bytes that a touched hash takes: its share of a tree whose nodes are two thirds full.
+const TOUCHED_BYTES: usize = 16;
 
 /// Gets every entry exactly once, as it was when the capture began. Entries of different databases may come
 /// interleaved. It is called inside the gate, by the reader that advances the capture or by the writer: it must be
@@ -59,7 +58,6 @@ pub struct Capture<S> {
 #[derive(Debug)]
 struct Shared<S> {
     walks: Vec<Walk>,
-    touched_bytes: usize,
     sink: S,
 }
 
@@ -70,8 +68,8 @@ struct Walk {
     db: DbIndex,
     /// The first hash that is not reached; `None` at the end.
     cursor: Option<u64>,
-    /// Keys that are not reached and were handed on before they changed, or were not there: by hash.
-    touched: BTreeMap<u64, SmallVec<[Box<[u8]>; 1]>>,
+    /// Hashes that are not reached, whose keys were handed on before one of them changed, or were not there.
+    touched: BTreeSet<u64>,
     /// Keys that the cursor has passed and that still are to be handed on, part by part.
     big: VecDeque<Box<[u8]>>,
     /// The keyspace when it has left the dataset.
@@ -85,7 +83,7 @@ impl Dataset {
         static IDS: AtomicU64 = AtomicU64::new(0);
         let filled: Vec<_> = self.dbs().filter(|(_, keyspace)| !keyspace.is_empty()).collect();
         let walks = filled.iter().map(|(db, _)| Walk::new(*db)).collect();
-        let shared = Arc::new(Mutex::new(Shared { walks, touched_bytes: 0, sink }));
+        let shared = Arc::new(Mutex::new(Shared { walks, sink }));
         let capture = Capture { id: IDS.fetch_add(1, Ordering::Relaxed), serial: self.serial, shared };
         for (walk, (_, keyspace)) in filled.iter().enumerate() {
             keyspace.watch(Watcher { capture: capture.id, walk, shared: capture.weak() });
@@ -145,7 +143,7 @@ impl<S: Sink> Capture<S> {
 
     /// Bytes that remembering touched keys takes now, about. Grows with the keys that change ahead of the cursor.
     pub fn touched_bytes(&self) -> usize {
-        self.shared.lock().touched_bytes
+        self.shared.lock().walks.iter().map(|walk| walk.touched.len() * TOUCHED_BYTES).sum()
     }
 
     /// Frees flushed keyspaces that have been walked. To be called outside the gate: it may take long. Otherwise
@@ -168,11 +166,11 @@ impl<S: Sink> Shared<S> {
             return PART_ENTRIES;
         }
         let Some(from) = walk.cursor else { return 1 };
-        let (mut seen, mut forgotten) = (1, 0);
+        let mut seen = 1;
         let (db, touched, big) = (walk.db, &mut walk.touched, &mut walk.big);
         let next = keyspace.walk(from, |hash, entry| {
             seen += 1;
-            if is_touched(touched, hash, entry.key()) {
+            if touched.contains(&hash) {
                 return;
             }
             if sink.is_big(entry) {
@@ -182,23 +180,16 @@ impl<S: Sink> Shared<S> {
             }
         });
         walk.cursor = next;
-        while let Some(first) = walk.touched.first_entry()
-            && next.is_none_or(|next| *first.key() < next)
-        {
-            forgotten += first.remove().iter().map(|key| key.len() + TOUCHED_BYTES).sum::<usize>();
+        while walk.touched.first().is_some_and(|first| next.is_none_or(|next| *first < next)) {
+            walk.touched.pop_first();
         }
-        self.touched_bytes -= forgotten;
         seen
     }
 }
 
-fn is_touched(touched: &BTreeMap<u64, SmallVec<[Box<[u8]>; 1]>>, hash: u64, key: &[u8]) -> bool {
-    touched.get(&hash).is_some_and(|keys| keys.iter().any(|touched| **touched == *key))
-}
-
 impl Walk {
     fn new(db: DbIndex) -> Self {
-        Self { db, cursor: Some(0), touched: BTreeMap::new(), big: VecDeque::new(), gone: None }
+        Self { db, cursor: Some(0), touched: BTreeSet::new(), big: VecDeque::new(), gone: None }
     }
 
     fn is_done(&self) -> bool {
@@ -208,46 +199,31 @@ impl Walk {
     fn has_reached(&self, hash: u64) -> bool {
         self.cursor.is_none_or(|cursor| hash < cursor)
     }
-
-    /// Remembers a key; `false` if it was touched before.
-    fn touch(&mut self, hash: u64, key: &[u8]) -> bool {
-        if is_touched(&self.touched, hash, key) {
-            return false;
-        }
-        let key: Box<[u8]> = key.into();
-        match self.touched.get_mut(&hash) {
-            Some(keys) => keys.push(key),
-            None => drop(self.touched.insert(hash, smallvec![key])),
-        }
-        true
-    }
 }
 
 /// What a watcher knows of its capture, whatever the sink.
 trait Recorder: Send {
-    /// A key is about to change; `old` is what stands there. `false`: this walk needs to hear no more.
-    fn before_change(&mut self, walk: usize, hash: u64, key: &[u8], old: Option<EntryRef<'_>>) -> bool;
+    /// A key of this keyspace is about to change, come or go. `false`: this walk needs to hear no more.
+    fn before_change(&mut self, walk: usize, hash: u64, key: &[u8], keyspace: &Keyspace) -> bool;
 
     /// The keyspace has left the dataset with all that is in it.
     fn keyspace_gone(&mut self, walk: usize, keyspace: &Arc<Keyspace>);
 }
 
 impl<S: Sink> Recorder for Shared<S> {
-    fn before_change(&mut self, walk: usize, hash: u64, key: &[u8], old: Option<EntryRef<'_>>) -> bool {
+    fn before_change(&mut self, walk: usize, hash: u64, key: &[u8], keyspace: &Keyspace) -> bool {
         let (walk, sink) = (&mut self.walks[walk], &mut self.sink);
         if let Some(at) = walk.big.iter().position(|big| **big == *key) {
             walk.big.remove(at);
-            match old {
+            match keyspace.find(hash, key) {
                 // What has begun must be brought to its end first.
                 Some(old) if at == 0 => while !sink.part(walk.db, old) {},
                 Some(old) => sink.entry(walk.db, old),
                 None => {}
             }
-        } else if !walk.has_reached(hash) && walk.touch(hash, key) {
-            self.touched_bytes += key.len() + TOUCHED_BYTES;
-            if let Some(old) = old {
-                sink.entry(walk.db, old);
-            }
+        } else if !walk.has_reached(hash) && walk.touched.insert(hash) {
+            // Nearly always one or none. Sharing a hash they share its mark, so none may stay behind.
+            keyspace.with_hash(hash).for_each(|old| sink.entry(walk.db, old));
         }
         !walk.is_done()
     }
@@ -295,10 +271,9 @@ impl Keyspace {
     #[cold]
     pub(super) fn tell_watchers(&mut self, hash: u64, key: &[u8]) {
         let mut watchers = std::mem::take(self.watchers.get_mut());
-        let old = self.find(hash, key);
         watchers.retain(|watcher| {
             let shared = watcher.shared.upgrade();
-            shared.is_some_and(|shared| shared.lock().before_change(watcher.walk, hash, key, old))
+            shared.is_some_and(|shared| shared.lock().before_change(watcher.walk, hash, key, self))
         });
         *self.watchers.get_mut() = watchers;
     }
@@ -327,6 +302,7 @@ mod tests {
     use crate::dataset::gate::gate;
     use crate::dataset::{EncodingLimits, StrForm, ValueRef};
     use crate::position::{Offset, Position, ReplId};
+    use std::collections::BTreeMap;
 
     /// Everything that a dataset holds: values by digest, and expiries.
     type Picture = BTreeMap<(DbIndex, Vec<u8>), (String, Option<i64>)>;
@@ -551,9 +527,9 @@ mod tests {
         let (mut bench, mut capture, expected) = one_capture(&["SET a 1", "SET b 1"]);
         bench.apply("SET a 2").expect("applies");
         bench.apply("SET a 3").expect("applies");
-        assert_eq!(capture.touched_bytes(), 1 + TOUCHED_BYTES);
+        assert_eq!(capture.touched_bytes(), TOUCHED_BYTES);
         bench.apply("SET new 3").expect("applies");
-        assert_eq!(capture.touched_bytes(), 4 + 2 * TOUCHED_BYTES);
+        assert_eq!(capture.touched_bytes(), 2 * TOUCHED_BYTES);
         while !capture.advance(&bench.data, 100) {}
         check(&capture, &expected, 0);
     }

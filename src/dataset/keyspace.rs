@@ -139,6 +139,11 @@ impl Keyspace {
         segment.at(segment.find(hash, key)?).map(EntryRef)
     }
 
+    /// All entries of this hash, hardly ever more than one.
+    pub(super) fn with_hash(&self, hash: u64) -> impl Iterator<Item = EntryRef<'_>> {
+        self.segment(hash).into_iter().flat_map(move |segment| segment.with_hash(hash)).map(EntryRef)
+    }
+
     /// Every change of a key comes by here first.
     fn before_change(&mut self, hash: u64, key: &[u8]) {
         if !self.watchers.get_mut().is_empty() {
@@ -442,6 +447,7 @@ mod tests {
             let entry = keyspace.get(key).expect("in the model");
             let ValueRef::Str(bytes, _) = entry.value() else { panic!("a string") };
             assert_eq!((bytes, entry.expiry()), (&value[..], *expiry), "seed {seed}");
+            assert!(keyspace.with_hash(hash(key)).map(|entry| entry.key()).eq([&key[..]]), "seed {seed}");
         }
         assert_eq!(keyspace.iter().count(), model.len());
         assert_eq!(walk(&keyspace, 10).len(), model.len());

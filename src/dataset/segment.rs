@@ -118,6 +118,18 @@ impl Segment {
         None
     }
 
+    /// All entries of this hash: those that `find` would look at, without a look at the key.
+    pub fn with_hash(&self, wanted: u64) -> impl Iterator<Item = &Entry> {
+        let (home, mut passed) = (self.home(wanted), true);
+        (0..BUCKETS)
+            .map(move |distance| &self.buckets[(home + distance) % BUCKETS])
+            .take_while(move |bucket| std::mem::replace(&mut passed, bucket.passed > 0))
+            .flat_map(move |bucket| {
+                bucket.candidates(tag(wanted)).filter_map(|slot| bucket.entries[slot].as_ref())
+            })
+            .filter(move |entry| hash(entry.key()) == wanted)
+    }
+
     /// The entry at a place that `find` answered.
     #[inline]
     pub fn at(&self, place: Place) -> Option<&Entry> {

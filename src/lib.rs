@@ -46,6 +46,7 @@ pub mod command;
 // floor 5
 pub mod disk;
 pub mod repl;
+pub mod script;
 
 // floor 6
 pub mod admin;

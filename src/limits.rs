@@ -94,6 +94,28 @@ pub const SCAN_COUNT_DEFAULT: usize = 10;
 /// gone for as long; a replica that must go on applying refuses.
 pub const RANDOM_REPEATS_MAX: u64 = 1 << 22;
 
+/// Memory of the Lua machine that runs EVAL, and of the one that runs functions, bytes each. Real servers have no bound.
+pub const SCRIPT_MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Longest reply that a script may answer, bytes: a table may hold the same long string many times.
+pub const SCRIPT_REPLY_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Scripts kept of those that only EVAL brought; the one unused for longest goes first (as redis 7.4, valkey 8).
+pub const SCRIPTS_EVALUATED_MAX: usize = 500;
+/// Bytes of all scripts kept. SCRIPT LOAD beyond it is refused; real servers have no bound.
+pub const SCRIPTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Stack of a thread that runs scripts, bytes; only what is used takes memory.
+pub const SCRIPT_STACK_BYTES: usize = 32 * 1024 * 1024;
+/// Coroutines stop nesting at this use of the stack; what one of them may add behind the check fits into the rest.
+pub const SCRIPT_STACK_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Slots of Lua's stack that nested tables of a script's reply may take (as the real servers, who recurse).
+pub const SCRIPT_REPLY_SLOTS_MAX: usize = 7_994;
+/// Captures of one pattern of a script (as Lua 5.1).
+pub const PATTERN_CAPTURES_MAX: usize = 32;
+/// Quantifiers and captures that one match of a script's pattern may nest; Lua 5.1 takes C's stack until it is gone.
+pub const PATTERN_DEPTH_MAX: usize = 1_000;
+/// Default of `busy-reply-threshold`, milliseconds (as redis).
+pub const BUSY_REPLY_THRESHOLD_MS_DEFAULT: u64 = 5_000;
+
+const _: () = assert!(SCRIPT_STACK_BYTES_MAX * 2 <= SCRIPT_STACK_BYTES);
 const _: () = assert!(UNAUTHENTICATED_BULK_BYTES_MAX < BULK_BYTES_MAX);
 // Words of queued requests are addressed with 32 bits.
 const _: () = assert!(MULTI_BYTES_MAX < u32::MAX as usize);

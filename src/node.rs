@@ -15,6 +15,7 @@ use crate::downstream::Feeder;
 use crate::position::{DbIndex, Offset, Position, ReplId};
 use crate::progress::{self, Screen};
 use crate::repl::backlog::Backlog;
+use crate::script;
 use crate::serve::{Listeners, WorkerHandle, serve, start_worker};
 use crate::status::Status;
 use crate::tls::Tls;
@@ -44,13 +45,14 @@ pub async fn run(
 
     let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
     let empty = Dataset::new(settings.databases, nowhere, settings.encodings.into());
-    let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 3);
+    let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 4);
     let backlog = backlog(&config, &status);
-    let server = Arc::new(Server::new(config, Arc::clone(&status), master).map_err(io::Error::other)?);
+    let server = Arc::new(Server::new(config, Arc::clone(&status), master));
     let admin = readers.pop().map(|reader| bind_admin(&settings, &server, reader)).transpose()?.flatten();
     let reader = readers.pop().expect("a reader for the feeder was made");
     let (feeder, downstream) = Feeder::start(reader, Arc::clone(&backlog), &server.config, Arc::clone(&status))?;
     let saver = readers.pop().map(|reader| start_saver(&settings, &server, reader)).transpose()?.flatten();
+    let scripts = readers.pop().map(|reader| script::start(reader, Arc::clone(&server))).transpose()?;
     let start = |(n, reader)| start_worker(n, reader, Arc::clone(&server), downstream.clone());
     let workers: Vec<WorkerHandle> = readers.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
     let masters = server.master.subscribe();
@@ -70,6 +72,7 @@ pub async fn run(
     }
     // The listeners and workers went with their future: no new clients, and the present ones are cut.
     tracing::info!("stopping");
+    drop(scripts);
     link.stop();
     // Behind the link: sub-replicas take the rest of what was applied.
     feeder.stop();

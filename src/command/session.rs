@@ -1,9 +1,8 @@
 //! Per-client state without the socket, and what commands about the server can reach.
 
-use super::acl::{BadUsers, Login, User, Users};
-use super::clients::{Client, Clients, Member};
+use super::clients::{Client, Clients, Endpoint, Member};
 use super::introduction::Introduction;
-use super::pause::Pause;
+use super::scripting::desk::Scripts;
 use super::transaction::{Queue, Watched, Watching};
 use crate::clock::UnixMs;
 use crate::config::{LiveConfig, Master};
@@ -15,7 +14,7 @@ use crate::resp::reply::{Proto, Reply};
 use crate::status::Status;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// The state of one client connection. What others may see of it is kept in step in [`Client`].
 #[derive(Debug)]
@@ -23,44 +22,44 @@ pub struct Session {
     client: Member,
     db: DbIndex,
     proto: Proto,
-    /// As whom it acts.
-    login: Login,
+    authenticated: bool,
     /// Speaks RESP2 and is subscribed to something: only few commands are allowed.
     listening: bool,
     subscriber: Option<Box<Subscriber>>,
-    /// Replies are not sent.
-    muted: Muted,
-    /// It wants to be sent to the master instead of being answered (CLIENT CAPA redirect), unless it said READONLY.
-    redirected: bool,
-    readonly: bool,
     /// The queue of EXEC is running: nothing may make the client wait.
     executing: bool,
     /// What is queued since MULTI.
     queue: Option<Box<Queue>>,
     watching: Option<Box<Watching>>,
     introduction: Option<Box<Introduction>>,
+    /// The reply to the last request comes from another thread, through this.
+    awaited: Option<oneshot::Receiver<Vec<u8>>>,
 }
 
 impl Session {
-    /// A connection that was just accepted.
-    pub fn new(client: Member, users: &Users) -> Self {
-        let login = Login::new(users);
-        client.set_user(login.user());
+    /// A connection that was just accepted; `authenticated` if no password is wanted.
+    pub fn new(client: Member, authenticated: bool) -> Self {
         Self {
             client,
             db: DbIndex(0),
             proto: Proto::Resp2,
-            login,
+            authenticated,
             listening: false,
             subscriber: None,
-            muted: Muted::No,
-            redirected: false,
-            readonly: false,
             executing: false,
             queue: None,
             watching: None,
             introduction: None,
+            awaited: None,
         }
+    }
+
+    /// The session of a script's commands: nobody sees this client, and it starts in database `db`.
+    pub fn of_script(db: DbIndex, now: UnixMs) -> Self {
+        let mut session = Self::new(Arc::new(Clients::default()).join(Endpoint::default(), now), true);
+        session.executing = true;
+        session.select(db);
+        session
     }
 
     /// What others see of this client, and its kill switch.
@@ -85,37 +84,7 @@ impl Session {
 
     /// AUTH succeeded or was not needed.
     pub fn is_authenticated(&self) -> bool {
-        self.login.is_authenticated()
-    }
-
-    /// Its user may do everything: no request needs to be checked.
-    pub fn is_unlimited(&self) -> bool {
-        self.login.is_unlimited()
-    }
-
-    /// As whom it acts.
-    pub fn user(&self) -> &Arc<User> {
-        self.login.user()
-    }
-
-    /// Looks again if the users have changed; to be called once a batch. A client whose user is gone is cut.
-    pub fn follow_users(&mut self, users: &Users) {
-        if !self.login.follow(users) {
-            self.client.set_user(self.login.user());
-            self.client.kill();
-        }
-    }
-
-    /// It has proved to be this user.
-    pub fn log_in(&mut self, user: Arc<User>, users: &Users) {
-        self.login.log_in(user, users);
-        self.client.set_user(self.login.user());
-    }
-
-    /// As if it had just connected.
-    pub(super) fn log_out(&mut self, users: &Users) {
-        self.login = Login::new(users);
-        self.client.set_user(self.login.user());
+        self.authenticated
     }
 
     /// Subscribed while it speaks RESP2, where a message cannot be told from a reply: only the commands marked
@@ -165,6 +134,15 @@ impl Session {
         (self.client, self.introduction.map_or_else(Introduction::default, |introduction| *introduction))
     }
 
+    /// The reply that the connection has to wait for.
+    pub fn take_awaited(&mut self) -> Option<oneshot::Receiver<Vec<u8>>> {
+        self.awaited.take()
+    }
+
+    pub(super) fn wait_for(&mut self, reply: oneshot::Receiver<Vec<u8>>) {
+        self.awaited = Some(reply);
+    }
+
     pub(super) fn select(&mut self, db: DbIndex) {
         self.db = db;
         self.client.set_db(db);
@@ -176,49 +154,8 @@ impl Session {
         self.subscriptions_changed();
     }
 
-    /// The reply to the present request is not to be sent.
-    pub fn is_muted(&self) -> bool {
-        self.muted != Muted::No
-    }
-
-    /// A reply was left out: is the next one, too?
-    pub fn left_out(&mut self) {
-        self.muted = match self.muted {
-            Muted::Twice => Muted::Once,
-            Muted::Once | Muted::No => Muted::No,
-            Muted::Always => Muted::Always,
-        };
-    }
-
-    pub(super) fn set_muted(&mut self, muted: Muted) {
-        self.muted = muted;
-    }
-
-    /// CLIENT REPLY SKIP: its own reply and the next one.
-    pub(super) fn skip_replies(&mut self) {
-        if self.muted != Muted::Always {
-            self.muted = Muted::Twice;
-        }
-    }
-
-    /// Writes, and reads without READONLY, are answered with the master's address.
-    pub fn is_redirected(&self) -> bool {
-        self.redirected
-    }
-
-    /// READONLY was said.
-    pub fn is_readonly(&self) -> bool {
-        self.readonly
-    }
-
-    pub(super) fn set_redirect(&mut self, on: bool) {
-        self.redirected = on;
-        self.client.set_redirect(on);
-    }
-
-    pub(super) fn set_readonly(&mut self, on: bool) {
-        self.readonly = on;
-        self.client.set_readonly(on);
+    pub(super) fn set_authenticated(&mut self, yes: bool) {
+        self.authenticated = yes;
     }
 
     /// Between MULTI and EXEC: requests are queued.
@@ -311,43 +248,25 @@ pub struct Server {
     pub master: watch::Sender<Master>,
     /// Which keys clients watch; the link tells it what changes.
     pub watched: Arc<Watched>,
-    /// Who may do what.
-    pub users: Users,
-    /// CLIENT PAUSE.
-    pub pause: Pause,
+    /// Where scripts are handed in.
+    pub scripts: Arc<Scripts>,
 }
 
 impl Server {
-    /// The server of a process that starts to follow `master`. An error is about the users that the settings name.
-    pub fn new(config: Arc<LiveConfig>, status: Arc<Status>, master: Master) -> Result<Self, BadUsers> {
-        let users = Users::load(&config)?;
+    /// The server of a process that starts to follow `master`.
+    pub fn new(config: Arc<LiveConfig>, status: Arc<Status>, master: Master) -> Self {
         let hub = Arc::new(Hub::new(Arc::clone(&config), Arc::clone(&status)));
         let master = watch::Sender::new(master);
-        Ok(Self {
+        Self {
             config,
             status,
             clients: Arc::default(),
             hub,
             master,
             watched: Arc::default(),
-            users,
-            pause: Pause::default(),
-        })
+            scripts: Arc::default(),
+        }
     }
-}
-
-/// CLIENT REPLY.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Muted {
-    /// Replies are sent.
-    #[default]
-    No,
-    /// All but this one.
-    Once,
-    /// All but this and the next one.
-    Twice,
-    /// None.
-    Always,
 }
 
 /// What the connection does once the reply is written.
@@ -365,6 +284,8 @@ pub enum After {
     Sleep(Duration),
     /// Gives the connection to the feeder: it is a sub-replica's from here on (PSYNC, SYNC).
     Replicate,
+    /// Waits for the reply that another thread gives ([`Session::take_awaited`]), then looks at the next request.
+    Await,
 }
 
 impl After {
@@ -376,8 +297,10 @@ impl After {
             (Self::Sleep(a), Self::Sleep(b)) => Self::Sleep(a.saturating_add(b)),
             (Self::Sleep(time), _) | (_, Self::Sleep(time)) => Self::Sleep(time),
             (Self::Deliver, _) | (_, Self::Deliver) => Self::Deliver,
-            // PSYNC and SYNC cannot be queued.
-            (Self::Continue | Self::Replicate, Self::Continue | Self::Replicate) => Self::Continue,
+            // PSYNC and SYNC cannot be queued, and scripts of a transaction run inline.
+            (Self::Continue | Self::Replicate | Self::Await, Self::Continue | Self::Replicate | Self::Await) => {
+                Self::Continue
+            }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::row::Row;
 use super::{
-    acl, bitmap, connection, facts, geo, hash, hyperloglog, keys, list, pubsub, replication, scripting, server,
-    set, stream, string, transaction, vectorset, zset,
+    bitmap, connection, facts, geo, hash, hyperloglog, keys, list, pubsub, replication, scripting, server, set,
+    stream, string, transaction, vectorset, zset,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -25,7 +25,6 @@ pub static FAMILIES: &[&[Row]] = &[
     transaction::ROWS,
     scripting::ROWS,
     connection::ROWS,
-    acl::ROWS,
     server::ROWS,
     replication::ROWS,
 ];

@@ -17,6 +17,8 @@ pub(super) fn judge(name: &str, words: &[&[u8]]) -> Foreign {
     let unset = words.iter().all(|word| word.is_empty() || word.eq_ignore_ascii_case(b"no"));
     match name {
         "include" => Foreign::Refused("not supported; give one whole file"),
+        "user" => Foreign::Refused("ACL users are not part of this version; use requirepass"),
+        "aclfile" if !unset => Foreign::Refused("ACL files are not part of this version; use requirepass"),
         "cluster-enabled" if !unset => Foreign::Refused("remora is no member of a cluster"),
         _ if FIXED.iter().any(|(known, _)| *known == name) => Foreign::Ignored,
         _ if IGNORED.split_ascii_whitespace().any(|known| known == name) => Foreign::Ignored,
@@ -31,6 +33,7 @@ pub(super) static FIXED: &[(&str, &str)] = &[
     ("maxmemory", "0"),
     ("maxmemory-policy", "noeviction"),
     ("proto-max-bulk-len", "536870912"),
+    ("protected-mode", "no"),
     ("replica-read-only", "yes"),
     ("save", ""),
     ("slave-read-only", "yes"),
@@ -38,14 +41,14 @@ pub(super) static FIXED: &[(&str, &str)] = &[
 
 /// Names that redis 6.0, 7.0, 8.0 and valkey 8.1, 9.1 know (CONFIG GET *, and directives only the file has).
 const IGNORED: &str = "
-    active-defrag-cycle-max active-defrag-cycle-min
+    acl-pubsub-default aclfile acllog-max-len active-defrag-cycle-max active-defrag-cycle-min
     active-defrag-cycle-us active-defrag-ignore-bytes active-defrag-max-scan-fields
     active-defrag-threshold-lower active-defrag-threshold-upper active-expire-effort activedefrag
     activerehashing always-show-logo aof-disable-auto-gc aof-load-truncated aof-rewrite-cpulist
     aof-rewrite-incremental-fsync aof-timestamp-enabled aof-use-rdb-preamble aof_rewrite_cpulist
     appenddirname appendfilename appendfsync auto-aof-rewrite-min-size auto-aof-rewrite-percentage
     availability-zone bgsave-cpulist bgsave_cpulist bind-source-addr bio-cpulist bio_cpulist
-    busy-reply-threshold client-query-buffer-limit cluster-allow-pubsubshard-when-down
+    client-query-buffer-limit cluster-allow-pubsubshard-when-down
     cluster-allow-reads-when-down cluster-allow-replica-migration cluster-announce-bus-port
     cluster-announce-client-ipv4 cluster-announce-client-ipv6 cluster-announce-client-port
     cluster-announce-client-tls-port cluster-announce-hostname cluster-announce-human-nodename
@@ -64,7 +67,7 @@ const IGNORED: &str = "
     latency-tracking latency-tracking-info-percentiles lazyfree-lazy-eviction lazyfree-lazy-expire
     lazyfree-lazy-server-del lazyfree-lazy-user-del lazyfree-lazy-user-flush lfu-decay-time lfu-log-factor
     list-compress-depth loadmodule loadmodule-noreply locale-collate log-timestamp-format
-    lua-replicate-commands lua-time-limit max-new-connections-per-cycle max-new-tls-connections-per-cycle
+    lua-replicate-commands max-new-connections-per-cycle max-new-tls-connections-per-cycle
     maxmemory-clients maxmemory-eviction-tenacity maxmemory-samples min-replicas-max-lag
     min-replicas-to-write min-slaves-max-lag min-slaves-to-write mptcp no-appendfsync-on-rewrite
     notify-keyspace-events oom-score-adj oom-score-adj-values pidfile prefetch-batch-max-size
@@ -98,7 +101,9 @@ mod tests {
     #[test]
     fn what_would_weaken_security_is_refused() {
         assert!(matches!(judge("cluster-enabled", &[b"yes"]), Foreign::Refused(_)));
+        assert!(matches!(judge("user", &[b"default", b"off"]), Foreign::Refused(_)));
         assert_eq!(judge("cluster-enabled", &[b"no"]), Foreign::Ignored);
+        assert_eq!(judge("aclfile", &[b""]), Foreign::Ignored);
         assert_eq!(judge("nosuch", &[]), Foreign::Unknown);
     }
 }

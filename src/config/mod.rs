@@ -23,11 +23,11 @@ pub use sentinel::Sentinels;
 pub use table::{SETTINGS, Setting};
 pub use tls::{AuthClients, TlsProtocols, TlsSettings};
 pub use value::{
-    AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits,
-    PubsubDefault, Secret, SubReplicaDialect, UserLine, split_words,
+    AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret,
+    SubReplicaDialect,
 };
 
-use crate::limits::{DATABASES_DEFAULT, MAXCLIENTS_DEFAULT};
+use crate::limits::{BUSY_REPLY_THRESHOLD_MS_DEFAULT, DATABASES_DEFAULT, MAXCLIENTS_DEFAULT};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -51,18 +51,8 @@ pub struct Config {
     pub unixsocket: Option<PathBuf>,
     /// Permissions of the unix socket; 0 leaves them to the umask.
     pub unixsocketperm: u32,
-    /// What clients must AUTH with: the default user's password.
+    /// What clients must AUTH with.
     pub requirepass: Option<Secret>,
-    /// The file of users.
-    pub aclfile: Option<PathBuf>,
-    /// `user` lines of the file.
-    pub users: Vec<UserLine>,
-    /// Channels of a new user.
-    pub acl_pubsub_default: PubsubDefault,
-    /// Entries that ACL LOG keeps.
-    pub acllog_max_len: usize,
-    /// Whether clients of other machines are refused while nobody needs a password.
-    pub protected_mode: bool,
     /// Worker threads.
     pub io_threads: usize,
     /// Databases; a snapshot may bring more.
@@ -113,6 +103,8 @@ pub struct Config {
     pub slowlog_log_slower_than_us: i64,
     /// Entries that SLOWLOG keeps.
     pub slowlog_max_len: usize,
+    /// A script that runs longer is busy, milliseconds; 0 is never.
+    pub busy_reply_threshold_ms: u64,
     /// What is logged.
     pub loglevel: LogLevel,
     /// Where it is logged; standard output if not set.
@@ -211,11 +203,6 @@ impl Default for Config {
             unixsocket: None,
             unixsocketperm: 0,
             requirepass: None,
-            aclfile: None,
-            users: Vec::new(),
-            acl_pubsub_default: PubsubDefault::ResetChannels,
-            acllog_max_len: 128,
-            protected_mode: true,
             io_threads: std::thread::available_parallelism().map_or(1, usize::from),
             databases: DATABASES_DEFAULT,
             maxclients: MAXCLIENTS_DEFAULT,
@@ -241,6 +228,7 @@ impl Default for Config {
             encodings: Encodings::default(),
             slowlog_log_slower_than_us: 10_000,
             slowlog_max_len: 128,
+            busy_reply_threshold_ms: BUSY_REPLY_THRESHOLD_MS_DEFAULT,
             loglevel: LogLevel::Notice,
             logfile: None,
             log_format: LogFormat::Text,

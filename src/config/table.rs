@@ -2,8 +2,7 @@
 //! `Config` and a row here; flag, variable, file, `--help`, CONFIG GET and CONFIG SET follow from the row.
 
 use super::value::{
-    self, AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, PubsubDefault, Secret,
-    SubReplicaDialect,
+    self, AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, Secret, SubReplicaDialect,
 };
 use super::{Config, Master, Sentinels, tls};
 
@@ -188,37 +187,6 @@ const GENERAL: &[Setting] = &[
     )
     .live()
     .secret(),
-    Setting::new(
-        "aclfile",
-        "PATH",
-        "File of ACL users, one `user` line each; ACL LOAD reads it again, ACL SAVE writes it",
-        |c, w| put(&mut c.aclfile, text(w).map(value::unless_empty)),
-        |c| shown(c.aclfile.as_deref().and_then(std::path::Path::to_str)),
-    ),
-    Setting::new(
-        "acl-pubsub-default",
-        "allchannels|resetchannels",
-        "Channels that a new ACL user may use before its rules name some",
-        |c, w| put(&mut c.acl_pubsub_default, text(w).and_then(PubsubDefault::parse)),
-        |c| c.acl_pubsub_default.as_str().into(),
-    )
-    .live(),
-    Setting::new(
-        "acllog-max-len",
-        "N",
-        "Entries that ACL LOG keeps",
-        |c, w| put(&mut c.acllog_max_len, number(w, 0, 1 << 20)),
-        |c| c.acllog_max_len.to_string().into(),
-    )
-    .live(),
-    Setting::new(
-        "protected-mode",
-        "yes|no",
-        "Refuse clients of other machines while the default user needs no password",
-        |c, w| put(&mut c.protected_mode, text(w).and_then(value::yes_no)),
-        |c| yes_no(c.protected_mode),
-    )
-    .live(),
     Setting::new(
         "io-threads",
         "N",
@@ -509,6 +477,15 @@ const GENERAL: &[Setting] = &[
         |c, w| put(&mut c.slowlog_max_len, number(w, 0, 1 << 20)),
         |c| c.slowlog_max_len.to_string().into(),
     )
+    .live(),
+    Setting::new(
+        "busy-reply-threshold",
+        "MILLISECONDS",
+        "A script that runs longer can be killed, and further scripts answer BUSY; 0 is never",
+        |c, w| put(&mut c.busy_reply_threshold_ms, number(w, 0, i64::MAX)),
+        |c| c.busy_reply_threshold_ms.to_string().into(),
+    )
+    .aliases(&["lua-time-limit"])
     .live(),
     Setting::new(
         "loglevel",

@@ -1,12 +1,39 @@
 //! Function libraries as the master sent them: whole source texts, kept and passed on, not run here.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Libraries by name, each its whole source text (first line `#!lua name=...`).
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Functions {
     libraries: BTreeMap<Vec<u8>, Vec<u8>>,
+    stamp: Stamp,
 }
+
+/// A state of the libraries, unlike any other of this process. Whoever has compiled them compares it.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Relaxed) + 1)
+    }
+
+    /// Is it the same state?
+    pub fn is(self, other: Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl PartialEq for Stamp {
+    /// Two datasets with the same libraries are equal, however they came to them.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Stamp {}
 
 /// Why a library could not be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,22 +52,30 @@ impl Functions {
             return Err(LibraryError::Exists);
         }
         self.libraries.insert(name.to_vec(), source.to_vec());
+        self.stamp = Stamp::next();
         Ok(())
     }
 
     /// Removes a library; `false` if there is none of this name.
     pub fn delete(&mut self, name: &[u8]) -> bool {
+        self.stamp = Stamp::next();
         self.libraries.remove(name).is_some()
     }
 
     /// Removes all.
     pub fn clear(&mut self) {
+        self.stamp = Stamp::next();
         self.libraries.clear();
     }
 
     /// Names and source texts, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.libraries.iter().map(|(name, source)| (name.as_slice(), source.as_slice()))
+    }
+
+    /// Which state of the libraries this is.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     /// Number of libraries.

@@ -23,6 +23,8 @@ const SPINS: u32 = 64;
 /// How long the writer keeps new readers out while it waits for one that is inside: longer than a reader that has
 /// lost its processor inside stays away.
 const PATIENCE: Duration = Duration::from_millis(10);
+/// The same for a reader that is known to stay long: it is not worth holding the others up.
+const PATIENCE_WITH_LONG: Duration = Duration::from_micros(500);
 /// How long it then lets everybody else in before it asks again; doubles each time. A long read (SMEMBERS of a million)
 /// so delays the stream and not the other readers.
 const STEP_BACK: Duration = Duration::from_millis(1);
@@ -35,7 +37,11 @@ const PAUSES_MAX: usize = 8;
 /// A reader's mark, alone in its cache line (two lines, as processors fetch pairs).
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Mark(AtomicBool);
+struct Mark {
+    inside: AtomicBool,
+    /// May stay inside for as long as it likes (a script): the writer never keeps others out for its sake.
+    long: AtomicBool,
+}
 
 struct Gate {
     data: UnsafeCell<Dataset>,
@@ -102,10 +108,17 @@ impl Drop for Exclusive<'_> {
 }
 
 impl Reader {
+    /// Declares that this reader may stay inside for seconds and more. The writer waits for it without keeping the other
+    /// readers out, for however long it takes.
+    pub fn may_stay_long(self) -> Self {
+        self.gate.marks[self.mark].long.store(true, Ordering::SeqCst);
+        self
+    }
+
     /// Runs `look` with the data as it is between two write batches. Costs two stores to a line that nobody else
     /// writes; waits at most for one write batch.
     pub fn read<R>(&mut self, look: impl FnOnce(&Dataset) -> R) -> R {
-        let mark = &self.gate.marks[self.mark].0;
+        let mark = &self.gate.marks[self.mark].inside;
         let inside = loop {
             mark.store(true, Ordering::SeqCst);
             let inside = Inside(mark);
@@ -154,18 +167,21 @@ impl Writer {
     }
 
     fn enter(&self) -> Exclusive<'_> {
-        for step in 0..STEPS_BACK_MAX {
+        let mut steps: u32 = 0;
+        loop {
             let exclusive = self.ask();
             let asked = instant();
-            if self.wait_for_readers(|| asked.elapsed() < PATIENCE) {
+            let stays = |long: bool| match long {
+                true => asked.elapsed() < PATIENCE_WITH_LONG,
+                false => asked.elapsed() < PATIENCE || steps >= STEPS_BACK_MAX,
+            };
+            if self.wait_for_readers(stays) {
                 return exclusive;
             }
             drop(exclusive);
-            std::thread::sleep((STEP_BACK * (1 << step.min(6))).min(STEP_BACK_MAX));
+            std::thread::sleep((STEP_BACK * (1 << steps.min(6))).min(STEP_BACK_MAX));
+            steps = steps.saturating_add(1);
         }
-        let exclusive = self.ask();
-        self.wait_for_readers(|| true);
-        exclusive
     }
 
     /// Keeps new readers out.
@@ -175,15 +191,16 @@ impl Writer {
         Exclusive { want: &self.gate.want, _turn: turn }
     }
 
-    /// Waits until every reader's word is clear, as long as `patient` says so; `true` when they are.
-    fn wait_for_readers(&self, patient: impl Fn() -> bool) -> bool {
+    /// Waits until every reader's word is clear, as long as `patient` says so, which is told whether the reader in the
+    /// way may stay long; `true` when they are.
+    fn wait_for_readers(&self, patient: impl Fn(bool) -> bool) -> bool {
         for mark in &self.gate.marks {
             let mut spins = 0;
-            while mark.0.load(Ordering::SeqCst) {
+            while mark.inside.load(Ordering::SeqCst) {
                 spins += 1;
                 if spins < SPINS {
                     std::hint::spin_loop();
-                } else if patient() {
+                } else if patient(mark.long.load(Ordering::Relaxed)) {
                     std::thread::yield_now();
                 } else {
                     return false;

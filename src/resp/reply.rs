@@ -82,8 +82,35 @@ impl Reply {
 
     /// `-CODE text`. Line ends inside become spaces, as real servers do.
     pub fn error(&mut self, refusal: &Refusal) {
-        self.buf.push(b'-');
-        self.buf.extend(refusal.as_bytes().iter().map(|&c| if c == b'\r' || c == b'\n' { b' ' } else { c }));
+        self.line(b'-', refusal.as_bytes());
+    }
+
+    /// The same for a text of any bytes (a script's).
+    pub fn error_line(&mut self, text: &[u8]) {
+        self.line(b'-', text);
+    }
+
+    /// `+text` of any bytes; line ends inside become spaces.
+    pub fn status_line(&mut self, text: &[u8]) {
+        self.line(b'+', text);
+    }
+
+    /// A number of any length: `(123`, in RESP2 a bulk string. Line ends inside become spaces.
+    pub fn big_number(&mut self, digits: &[u8]) {
+        if self.resp3() {
+            return self.line(b'(', digits);
+        }
+        self.header(b'$', digits.len());
+        self.rest_of_line(digits);
+    }
+
+    fn line(&mut self, kind: u8, text: &[u8]) {
+        self.buf.push(kind);
+        self.rest_of_line(text);
+    }
+
+    fn rest_of_line(&mut self, text: &[u8]) {
+        self.buf.extend(text.iter().map(|&c| if c == b'\r' || c == b'\n' { b' ' } else { c }));
         self.buf.extend_from_slice(b"\r\n");
     }
 

@@ -11,10 +11,8 @@
 
 mod support;
 
-mod acl;
 mod bad_snapshots;
 mod chain;
-mod client_commands;
 mod clients;
 mod documents;
 mod floors;
@@ -32,6 +30,7 @@ mod replies;
 mod restart;
 mod resume;
 mod rules;
+mod scripts;
 mod sentinel;
 mod sessions;
 mod settings;

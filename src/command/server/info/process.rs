@@ -6,6 +6,7 @@ use crate::command::context::SessionCx;
 use crate::command::server::Identity;
 use crate::config::Config;
 use crate::process;
+use std::sync::atomic::Ordering::Relaxed;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -58,6 +59,28 @@ fn listeners(config: &Config, text: &mut Text) {
     }
 }
 
+/// What scripts and functions take: the two Lua machines, the sources of scripts, those of libraries.
+fn scripts(cx: &SessionCx<'_>, text: &mut Text) {
+    let scripts = &cx.server.scripts;
+    let (eval, functions) =
+        (scripts.figures.eval_bytes.load(Relaxed), scripts.figures.functions_bytes.load(Relaxed));
+    let (cached, sources) = {
+        let cache = scripts.cache();
+        (cache.len(), cache.bytes())
+    };
+    let libraries: usize = cx.data.functions.iter().map(|(name, source)| name.len() + source.len()).sum();
+    text.field("used_memory_vm_eval", eval);
+    text.size("used_memory_lua", eval);
+    text.field("used_memory_scripts_eval", sources);
+    text.field("number_of_cached_scripts", cached);
+    text.field("number_of_functions", scripts.figures.functions.load(Relaxed));
+    text.field("number_of_libraries", cx.data.functions.len());
+    text.field("used_memory_vm_functions", functions);
+    text.size("used_memory_vm_total", eval + functions);
+    text.field("used_memory_functions", libraries);
+    text.size("used_memory_scripts", sources + libraries);
+}
+
 pub(super) fn memory(cx: &SessionCx<'_>, text: &mut Text) {
     let (memory, peak) = cx.server.status.memory();
     let used = memory.allocated;
@@ -77,11 +100,7 @@ pub(super) fn memory(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("allocator_resident", memory.resident);
     text.field("allocator_muzzy", 0);
     text.size("total_system_memory", machine);
-    text.fixed("used_memory_lua:0 used_memory_vm_eval:0 used_memory_lua_human:0B used_memory_scripts_eval:0");
-    text.fixed("number_of_cached_scripts:0 number_of_functions:0");
-    text.field("number_of_libraries", cx.data.functions.len());
-    text.fixed("used_memory_vm_functions:0 used_memory_vm_total:0 used_memory_vm_total_human:0B");
-    text.fixed("used_memory_functions:0 used_memory_scripts:0 used_memory_scripts_human:0B");
+    scripts(cx, text);
     text.fixed("maxmemory:0 maxmemory_human:0B maxmemory_policy:noeviction");
     overhead(text, "allocator_frag", memory.active, used);
     overhead(text, "allocator_rss", memory.resident, memory.active);

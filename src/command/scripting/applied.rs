@@ -1,35 +1,15 @@
-//! Scripts and function libraries. Libraries are kept as the master sent them, for our sub-replicas; nothing is
-//! run here, neither for clients nor for the master, who sends the effects of what it has run.
+//! What the stream does about scripts and functions. Libraries are kept as the master sent them; scripts are not run:
+//! a master sends the effects of what it has run.
 
-use super::args::Args;
-use super::context::{ApplyCx, SessionCx};
-use super::row::{Keys, Row, container, session, write};
+use crate::command::args::Args;
+use crate::command::context::ApplyCx;
 use crate::dataset::functions::{Functions, LibraryError, library_name};
 use crate::rdb::save::restore_functions;
 use crate::resp::refusal::Refusal;
-use crate::resp::reply::Reply;
-
-/// The rows of this family.
-pub static ROWS: &[Row] = &[
-    session("eval", -3, not_served).while_stale().also_applied(script),
-    session("evalsha", -3, not_served).while_stale().also_applied(script),
-    container("script", -2),
-    session("script load", 3, not_served).while_stale().also_applied(cached),
-    session("script flush", -2, not_served).also_applied(cached),
-    container("function", -2),
-    write("function load", -3, Keys::None, load),
-    write("function delete", 3, Keys::None, delete),
-    write("function flush", -2, Keys::None, flush),
-    write("function restore", -3, Keys::None, restore),
-];
-
-fn not_served(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
-    Err(Refusal::text("ERR scripts are not served yet"))
-}
 
 /// A redis 6.0 master with `lua-replicate-commands no` sends scripts instead of what they have done. What they
 /// would do here cannot be known without running them exactly as the master did.
-fn script(_: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
+pub(super) fn script(_: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let name = String::from_utf8_lossy(args.word(0).unwrap_or_default()).to_uppercase();
     Err(Refusal::text(format!(
         "ERR {name} in the stream: the master replicates scripts, not their effects; remora needs \
@@ -37,14 +17,14 @@ fn script(_: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     )))
 }
 
-/// SCRIPT LOAD and SCRIPT FLUSH of a redis 6.0 master are about its cache of scripts. Nothing here runs any, and
-/// the master says it again to whoever syncs with us next, so there is nothing to keep.
-fn cached(_: &mut ApplyCx<'_>, _: &mut Args<'_>) -> Result<(), Refusal> {
+/// SCRIPT LOAD and SCRIPT FLUSH of a redis 6.0 master are about its cache of scripts. Our clients have a cache of
+/// their own (as with later masters), and sub-replicas of 6.0 hear it from the stream, so there is nothing to keep.
+pub(super) fn cached(_: &mut ApplyCx<'_>, _: &mut Args<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
 /// `FUNCTION LOAD [REPLACE] source`
-fn load(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
+pub(super) fn load(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let mut replace = false;
     while args.remaining() > 1 {
         if !args.take("REPLACE") {
@@ -67,12 +47,12 @@ fn add(functions: &mut Functions, source: &[u8], replace: bool) -> Result<(), Re
 }
 
 /// `FUNCTION DELETE name`
-fn delete(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
+pub(super) fn delete(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     if cx.data.functions.delete(args.require()?) { Ok(()) } else { Err(Refusal::text("ERR Library not found")) }
 }
 
 /// `FUNCTION FLUSH [ASYNC|SYNC]`
-fn flush(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
+pub(super) fn flush(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     if !args.is_empty() && !args.take("ASYNC") && !args.take("SYNC") || !args.is_empty() {
         return Err(Refusal::text("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
@@ -81,7 +61,7 @@ fn flush(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
 }
 
 /// `FUNCTION RESTORE payload [FLUSH|APPEND|REPLACE]`: all libraries of the payload or none.
-fn restore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
+pub(super) fn restore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let payload = args.require()?;
     let (flush, replace) = match args.is_empty() || args.take("APPEND") {
         true => (false, false),

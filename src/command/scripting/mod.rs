@@ -1,0 +1,47 @@
+//! Scripts and functions: what clients ask, and what the stream says of them.
+//!
+//! A client's script runs on a thread of its own (`script::thread`), so that workers go on; here it is only handed in
+//! through the [`desk`], and the connection waits. Inside a transaction it runs at once instead.
+
+mod applied;
+pub mod cache;
+pub mod desk;
+mod function;
+pub mod request;
+mod run;
+mod script;
+
+use super::row::{Keys, Row, container, read, session, write};
+
+/// The rows of this family.
+pub static ROWS: &[Row] = &[
+    keyed(session("eval", -3, run::eval).while_stale().also_applied(applied::script)),
+    keyed(session("evalsha", -3, run::evalsha).while_stale().also_applied(applied::script)),
+    keyed(session("eval_ro", -3, run::eval_ro).while_stale()),
+    keyed(session("evalsha_ro", -3, run::evalsha_ro).while_stale()),
+    keyed(session("fcall", -3, run::fcall).while_stale()),
+    keyed(session("fcall_ro", -3, run::fcall_ro).while_stale()),
+    container("script", -2),
+    session("script load", 3, run::load).while_stale().also_applied(applied::cached),
+    session("script flush", -2, script::flush).also_applied(applied::cached),
+    session("script exists", -3, script::exists),
+    session("script kill", 2, script::kill),
+    session("script show", 3, script::show).while_stale(),
+    session("script debug", 3, script::debug),
+    session("script help", 2, script::help).always(),
+    container("function", -2),
+    write("function load", -3, Keys::None, applied::load),
+    write("function delete", 3, Keys::None, applied::delete),
+    write("function flush", -2, Keys::None, applied::flush),
+    write("function restore", -3, Keys::None, applied::restore),
+    session("function list", -2, run::libraries),
+    read("function dump", 2, Keys::None, function::dump).samples(&["FUNCTION DUMP x"]),
+    session("function stats", 2, function::stats),
+    session("function kill", 2, function::kill),
+    session("function help", 2, function::help).always(),
+];
+
+/// Keys as EVAL has them: a count at argument 2, the keys behind it.
+const fn keyed(row: Row) -> Row {
+    Row { keys: Keys::Counted(2, false), ..row }
+}

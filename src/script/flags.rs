@@ -1,0 +1,107 @@
+//! What scripts and functions declare of themselves: flags, and the first line that names the engine.
+
+use crate::command::session::Server;
+use crate::resp::refusal::Refusal;
+
+/// Declared flags, as bits in the order of [`NAMES`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags(u8);
+
+const NAMES: [&str; 5] = ["no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"];
+const NO_WRITES: u8 = 1;
+const ALLOW_STALE: u8 = 1 << 2;
+
+impl Flags {
+    /// Adds a flag by its name; `false` if there is none of it.
+    pub(super) fn add(&mut self, name: &[u8]) -> bool {
+        let found = NAMES.iter().position(|known| known.as_bytes() == name);
+        self.0 |= found.map_or(0, |at| 1 << at);
+        found.is_some()
+    }
+
+    /// The names of those that are set, in the servers' order.
+    pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().enumerate().filter(move |(at, _)| self.0 & (1 << at) != 0).map(|(_, name)| name)
+    }
+
+    /// It promises not to write.
+    pub(super) fn no_writes(self) -> bool {
+        self.0 & NO_WRITES != 0
+    }
+
+    /// May this run here, on a replica? As the real servers refuse a command of these flags.
+    pub(super) fn admit(self, stale_refused: bool) -> Result<(), Refusal> {
+        if !self.no_writes() {
+            return Err(Refusal::READ_ONLY);
+        }
+        if stale_refused && self.0 & ALLOW_STALE == 0 {
+            return Err(Refusal::MASTER_DOWN);
+        }
+        Ok(())
+    }
+}
+
+/// The link is down and stale data are refused.
+pub(super) fn stale_refused(server: &Server) -> bool {
+    !server.config.get().replica_serve_stale_data && !server.status.link.is_up()
+}
+
+/// The flags in a script's first line, if it has one that begins with `#!`, and where the script begins behind it.
+pub(super) fn of_script(source: &[u8]) -> Result<(Option<Flags>, &[u8]), Refusal> {
+    if !source.starts_with(b"#!") {
+        return Ok((None, source));
+    }
+    let end = source.iter().position(|&c| c == b'\n');
+    let (line, rest) = source.split_at(end.ok_or(Refusal::text("ERR Invalid script shebang"))?);
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let complain =
+        |what: &str, word: &[u8]| Err(Refusal::text(format!("ERR {what}: {}", String::from_utf8_lossy(word))));
+    match words.next() {
+        Some(b"#!lua") => {}
+        Some(engine) => return complain("Unexpected engine in script shebang", engine),
+        None => return Err(Refusal::text("ERR Invalid engine in script shebang")),
+    }
+    let mut flags = Flags::default();
+    for word in words {
+        let Some(list) = word.strip_prefix(b"flags=") else {
+            return complain("Unknown lua shebang option", word);
+        };
+        for name in list.split(|&c| c == b',').filter(|_| !list.is_empty()) {
+            if !flags.add(name) {
+                return complain("Unexpected flag in script shebang", name);
+            }
+        }
+    }
+    Ok((Some(flags), rest))
+}
+
+/// Its first line is whole and begins with another engine's name.
+pub(super) fn names_another_engine(source: &[u8]) -> bool {
+    let mut words = source.split(u8::is_ascii_whitespace);
+    source.contains(&b'\n') && words.next().is_some_and(|word| word.starts_with(b"#!") && word != b"#!lua")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_of_a_script_declares_its_flags() {
+        let check = |source: &str, expected: Result<Option<&[&str]>, &str>| {
+            let found = of_script(source.as_bytes())
+                .map(|(flags, _)| flags.map(|flags| flags.names().collect::<Vec<_>>()))
+                .map_err(|refusal| refusal.to_string());
+            let expected = expected.map(|names| names.map(<[&str]>::to_vec)).map_err(ToString::to_string);
+            assert_eq!(found, expected, "{source}");
+        };
+        check("return 1", Ok(None));
+        check("#!lua\nreturn 1", Ok(Some(&[])));
+        check("#!lua flags=\nreturn 1", Ok(Some(&[])));
+        check("#!lua flags=allow-stale,no-writes\n", Ok(Some(&["no-writes", "allow-stale"])));
+        check("#!lua", Err("ERR Invalid script shebang"));
+        check("#!python\n", Err("ERR Unexpected engine in script shebang: #!python"));
+        check("#!lua flags=x\n", Err("ERR Unexpected flag in script shebang: x"));
+        check("#!lua name=x\n", Err("ERR Unknown lua shebang option: name=x"));
+        assert_eq!(of_script(b"#!lua\nreturn 1").unwrap().1, b"\nreturn 1", "line numbers stay");
+    }
+}

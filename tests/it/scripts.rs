@@ -1,0 +1,248 @@
+//! Scripts and functions: replies byte by byte as a real replica's of the same master, what writes and what runs too
+//! long, and that others go on meanwhile.
+
+use crate::support::client::{Client, Value, encode, words};
+use crate::support::folder;
+use crate::support::real::Real;
+use crate::support::remora::Remora;
+use crate::support::wait;
+use std::time::Duration;
+
+/// The lines of `tests/data/scripts.txt` for one server: those for the master, those that are compared.
+fn lines(server: &str) -> (Vec<String>, Vec<String>) {
+    let text = std::fs::read_to_string(folder::data("scripts.txt")).expect("tests/data/scripts.txt");
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let (mut first, mut compared) = (Vec::new(), Vec::new());
+    for line in lines {
+        let restricted = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+        match (line.strip_prefix('!'), restricted) {
+            (Some(line), _) => first.push(line.to_owned()),
+            (_, Some((names, line))) if names.split(',').any(|name| name == server) => {
+                compared.push(line.to_owned());
+            }
+            (_, Some(_)) => {}
+            _ => compared.push(line.to_owned()),
+        }
+    }
+    (first, compared)
+}
+
+fn ask(client: &mut Client, line: &str) -> Vec<u8> {
+    client.send_raw(&encode(&words(line)));
+    client.raw_reply()
+}
+
+/// On a big stack: some replies are nested thousands deep, and the test's client reads them by recursion.
+fn replies_agree(server: &'static str) {
+    const STACK_BYTES: usize = 256 << 20;
+    let test = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(|| compare_replies(server));
+    if let Err(panic) = test.expect("a thread").join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn compare_replies(server: &str) {
+    let Some(master) = Real::start(server, &[]) else { return };
+    let (first, compared) = lines(server);
+    first.iter().for_each(|line| drop(master.client().must(line)));
+    let followed = format!("--replicaof 127.0.0.1 {}", master.port);
+    let Some(replica) = Real::start(server, &[&followed]) else { return };
+    let remora = Remora::follow(master.port, &[]);
+    let offset = remora.wait_caught_up(&mut master.client());
+    wait::until("the real replica has caught up", Duration::from_secs(60), || {
+        let info = replica.client().info("replication");
+        info["master_link_status"] == "up" && info["slave_repl_offset"].parse().is_ok_and(|own: i64| own >= offset)
+    });
+    let mut wrong = Vec::new();
+    for connect in [Client::connect, Client::connect_resp3] {
+        let (mut real, mut ours) = (connect(replica.port), connect(remora.port));
+        for line in &compared {
+            let (expected, found) = (ask(&mut real, line), ask(&mut ours, line));
+            if expected != found {
+                let shown = |bytes: &[u8]| bytes[..bytes.len().min(500)].escape_ascii().to_string();
+                wrong.push(format!("{line}\n  real   {}\n  remora {}", shown(&expected), shown(&found)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{server}: {} replies differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared.len() > 400, "only {} lines", compared.len());
+}
+
+#[test]
+fn scripts_answer_as_on_a_replica_of_redis_8_0() {
+    replies_agree("redis-8.0");
+}
+
+#[test]
+fn scripts_answer_as_on_a_replica_of_redis_7_0() {
+    replies_agree("redis-7.0");
+}
+
+#[test]
+fn scripts_answer_as_on_a_replica_of_valkey_9_1() {
+    replies_agree("valkey-9.1");
+}
+
+/// A master and a remora that follows it, with these settings; `None` without the peer.
+fn pair(settings: &[&str]) -> Option<(Real, Remora)> {
+    let master = Real::start("redis-8.0", &[])?;
+    master.client().must("SET k v");
+    let remora = Remora::follow(master.port, settings);
+    remora.wait_caught_up(&mut master.client());
+    Some((master, remora))
+}
+
+#[test]
+fn a_busy_script_holds_up_only_scripts_and_can_be_killed() {
+    let Some((master, remora)) = pair(&["--busy-reply-threshold", "100"]) else { return };
+    let (mut spinning, mut other) = (remora.client(), remora.client());
+    for line in [
+        "EVAL \"while true do end\" 0",
+        "EVAL \"while true do pcall(function() while true do end end) end\" 0",
+        "EVAL \"while true do xpcall(function() while true do end end, function() while true do end end) end\" 0",
+        "EVAL \"local co = coroutine.wrap(function() while true do end end) co()\" 0",
+        "EVAL \"while true do coroutine.resume(coroutine.create(function() while true do end end)) end\" 0",
+        "EVAL \"return string.find(string.rep('a', 100000), '.-.-.-.-.-.-b')\" 0",
+        "EVAL \"while true do redis.pcall('GET', 'k') end\" 0",
+    ] {
+        spinning.send(&words(line));
+        wait::until("another script is refused", Duration::from_secs(20), || {
+            other.call("EVAL \"return 1\" 0").text_starts("BUSY Redis is busy running a script.")
+        });
+        assert_eq!(other.must("GET k").text(), "v", "others are served meanwhile");
+        assert!(other.call("FUNCTION KILL").text_starts("BUSY"), "{line}");
+        assert!(other.must("SCRIPT KILL").text_is("OK"));
+        let reply = spinning.reply();
+        assert!(reply.text().contains("Script killed by user with SCRIPT KILL"), "{line}: {reply:?}");
+        assert_eq!(other.must("EVAL \"return 1\" 0").int(), 1);
+    }
+    assert!(other.call("SCRIPT KILL").text_starts("NOTBUSY"));
+    master.client().must("SET k after");
+    remora.wait_caught_up(&mut master.client());
+    assert_eq!(other.must("EVAL \"return redis.call('GET', 'k')\" 0").text(), "after");
+}
+
+#[test]
+fn who_waits_behind_a_script_that_becomes_busy_is_told() {
+    let Some((master, remora)) = pair(&["--busy-reply-threshold", "2000"]) else { return };
+    let spin = "FUNCTION LOAD \"#!lua name=lib\nredis.register_function{function_name='spin', \
+                callback=function() while true do end end, flags={'no-writes'}}\"";
+    master.client().must(&spin.replace("\n", "\\n"));
+    remora.wait_caught_up(&mut master.client());
+    let (mut spinning, mut waiting, mut other) = (remora.client(), remora.client(), remora.client());
+    spinning.send(&words("FCALL spin 0"));
+    wait::until("the function runs", Duration::from_secs(20), || {
+        other.must("FUNCTION STATS").items()[1] != Value::Null
+    });
+    waiting.send(&words("EVAL \"return 1\" 0"));
+    assert!(waiting.reply().text_starts("BUSY Redis is busy running a script. You can only call FUNCTION KILL"));
+    assert!(other.call("SCRIPT KILL").text_starts("BUSY"));
+    other.must("FUNCTION KILL");
+    assert!(spinning.reply().is_error());
+}
+
+#[test]
+fn bombs_end_in_errors_and_the_next_script_runs() {
+    let Some((_master, remora)) = pair(&["--busy-reply-threshold", "0"]) else { return };
+    let mut client = remora.client();
+    for line in [
+        "EVAL \"return string.rep('x', 2000000000)\" 0",
+        "EVAL \"local s = 'x' while true do s = s .. s end\" 0",
+        "EVAL \"local t = {} while true do t[#t + 1] = string.rep('x', 100000) .. #t end\" 0",
+        "EVAL \"collectgarbage('stop') local t while true do t = {t} end\" 0",
+        "EVAL \"local s = string.rep('x', 50000000) local t = {} for i = 1, 100 do t[i] = s end return t\" 0",
+        "EVAL \"local function f() return coroutine.wrap(f)() end return f()\" 0",
+        "EVAL \"local f f = function() return (string.gsub('a', 'a', f)) end return f()\" 0",
+        "EVAL \"local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k .. 'x'] end return t.a\" 0",
+        "EVAL \"return string.find(string.rep('a', 5000), string.rep('a?', 5000) .. 'b')\" 0",
+        "EVAL \"return string.rep('', 2000000000) .. string.format('%s', string.rep('(', 100000)) .. loadstring(string.rep('(', 100000))()\" 0",
+        "EVAL \"local t = {} for i = 1, 200000 do t = {t} end return cjson.encode(t)\" 0",
+        "EVAL \"error(setmetatable({}, {__index = function() error('x') end}))\" 0",
+    ] {
+        let reply = client.call(line);
+        assert!(reply.is_error(), "{line}: {reply:?}");
+        assert_eq!(client.must("EVAL \"return redis.call('GET', 'k')\" 0").text(), "v", "after {line}");
+    }
+    let memory: i64 = client.info("memory")["used_memory_vm_eval"].parse().expect("a number");
+    assert!(memory < 200 << 20, "{memory} bytes stay");
+}
+
+#[test]
+fn a_transaction_runs_its_scripts_within() {
+    let Some((_master, remora)) = pair(&["--busy-reply-threshold", "200"]) else { return };
+    let mut client = remora.client();
+    let sha = client.must("SCRIPT LOAD \"return redis.call('GET', KEYS[1])\"").text();
+    client.must("MULTI");
+    for line in [
+        "GET k".to_owned(),
+        format!("EVALSHA {sha} 1 k"),
+        "EVAL \"return redis.call('SET', 'k', 1)\" 0".to_owned(),
+        "EVAL \"while true do end\" 0".to_owned(),
+        "PING".to_owned(),
+    ] {
+        assert!(client.must(&line).text_is("QUEUED"), "{line}");
+    }
+    let replies = client.must("EXEC");
+    let [get, script, write, endless, ping] = replies.items() else { panic!("{replies:?}") };
+    assert!(get.text_is("v") && script.text_is("v") && ping.text_is("PONG"), "{replies:?}");
+    assert!(write.text_starts("READONLY"), "{write:?}");
+    assert!(endless.text().contains("Script killed by user"), "{endless:?}");
+}
+
+#[test]
+fn the_cache_of_scripts_is_kept_and_counted() {
+    let Some((_master, remora)) = pair(&[]) else { return };
+    let mut client = remora.client();
+    let loaded = client.must("SCRIPT LOAD \"return 'loaded'\"").text();
+    for n in 0..600 {
+        assert_eq!(client.must(&format!("EVAL \"return {n}\" 0")).int(), n);
+    }
+    let memory = client.info("memory");
+    assert_eq!(memory["number_of_cached_scripts"], "501");
+    assert_eq!(client.info("stats")["evicted_scripts"], "100");
+    assert!(client.must(&format!("EVALSHA {loaded} 0")).text_is("loaded"));
+    assert!(client.must("SCRIPT FLUSH").text_is("OK"));
+    assert!(client.call(&format!("EVALSHA {loaded} 0")).text_starts("NOSCRIPT"));
+    assert_eq!(client.info("memory")["number_of_cached_scripts"], "0");
+}
+
+#[test]
+fn functions_follow_the_master() {
+    let Some((master, remora)) = pair(&[]) else { return };
+    let (mut theirs, mut ours) = (master.client(), remora.client());
+    let load = |version: i32| {
+        format!(
+            "FUNCTION LOAD REPLACE \"#!lua name=lib\\nredis.register_function{{function_name='f', \
+             callback=function() return {version} end, flags={{'no-writes'}}, description='says {version}'}}\""
+        )
+    };
+    for version in 1..3 {
+        theirs.must(&load(version));
+        remora.wait_caught_up(&mut theirs);
+        assert_eq!(ours.must("FCALL f 0").int(), i64::from(version));
+        let sorted = |client: &mut Client| client.must("FUNCTION LIST WITHCODE").sorted();
+        assert_eq!(sorted(&mut ours), sorted(&mut theirs));
+    }
+    assert_eq!(ours.info("memory")["number_of_functions"], "1");
+    let payload = ours.must("FUNCTION DUMP");
+    theirs.must("FUNCTION FLUSH");
+    remora.wait_caught_up(&mut theirs);
+    assert!(ours.call("FCALL f 0").text_starts("ERR Function not found"));
+    assert!(theirs.command(&[&b"FUNCTION"[..], b"RESTORE", payload.bytes()]).text_is("OK"));
+    remora.wait_caught_up(&mut theirs);
+    assert_eq!(ours.must("FCALL_RO f 0").int(), 2);
+}
+
+#[test]
+fn pipelined_scripts_answer_in_order() {
+    let Some((_master, remora)) = pair(&[]) else { return };
+    let mut client = remora.client();
+    let requests: Vec<Vec<Vec<u8>>> = (0..300)
+        .map(|n| words(&if n % 3 == 0 { "GET k".to_owned() } else { format!("EVAL \"return {n}\" 0") }))
+        .collect();
+    let replies = client.pipeline(&requests);
+    for (n, reply) in replies.iter().enumerate() {
+        let expected = if n % 3 == 0 { Value::Bulk(b"v".to_vec()) } else { Value::Int(n as i64) };
+        assert_eq!(*reply, expected, "{n}");
+    }
+}

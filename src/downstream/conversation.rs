@@ -26,6 +26,8 @@ use std::time::Duration;
 
 /// How long a sub-replica that is ahead of us is kept waiting for us to come to where it is.
 const AHEAD_PATIENCE: Duration = Duration::from_secs(3);
+/// How long one that could not hold the data a moment ago waits for the same answer.
+const UNFIT_PAUSE: Duration = Duration::from_secs(10);
 /// Bytes of a snapshot's chunks that are taken for one socket at a time.
 const SOCKET_BYTES: u64 = 256 * 1024;
 
@@ -171,6 +173,7 @@ impl Talk<'_> {
         let framing = if self.introduction.eof { Framing::EndMark } else { Framing::Length };
         let receiver = receiver(self.introduction, self.feed.settings().sub_replica_dialect);
         if let Some(why) = self.feed.unfit(receiver) {
+            self.hold(UNFIT_PAUSE).await?;
             return Err(self.unfit(why).await);
         }
         let membership = self.feed.join(self.member.id, receiver, framing);
@@ -193,6 +196,7 @@ impl Talk<'_> {
             }
             Framing::Length => self.send_spooled(&membership, &cursor).await?,
         }
+        self.wire.trust_signs_of_life();
         self.until(Talk::flush).await?;
         drop(membership);
         self.numbers.set_phase(SubReplicaPhase::Online);
@@ -204,6 +208,16 @@ impl Talk<'_> {
             self.until(|talk, _| talk.wait_for_ack(&cursor)).await?;
         }
         Ok((cursor, position.offset))
+    }
+
+    /// Keeps it waiting: real replicas that are refused come again each second.
+    async fn hold(&mut self, time: Duration) -> Result<(), Cut> {
+        let end = clock::instant() + time;
+        self.until(|talk, cx| {
+            talk.keep_alive(cx)?;
+            if talk.feed.now() < end { Poll::Pending } else { Poll::Ready(Ok(())) }
+        })
+        .await
     }
 
     async fn unfit(&mut self, why: String) -> Cut {

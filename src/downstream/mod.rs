@@ -4,9 +4,9 @@
 //! of the backlog, or a snapshot of the dataset and then the stream. One thread, the feeder, does it all. Nothing is
 //! added to the stream and nothing left out: what a sub-replica gets is what our master sent, byte for byte.
 //!
-//! `conversation` is one sub-replica from its PSYNC to its end, `talk` what holds all through it, `wire` its socket with what waits to be sent,
-//! `transfer` a snapshot that several share, `snapshot` makes it, `spool` holds it for those who must know its length
-//! first. It must not know `upstream`: they meet at the backlog and at the gate.
+//! `conversation` is one sub-replica from its PSYNC to its end, `talk` what holds all through it, `wire` its socket
+//! with what waits to be sent, `transfer` a snapshot that several share, `snapshot` makes it, `spool` holds it for
+//! those who must know its length first. It must not know `upstream`: they meet at the backlog and at the gate.
 
 mod bell;
 mod conversation;

@@ -60,6 +60,16 @@ impl Wire {
         Ok(Self { socket, out: VecDeque::new(), out_bytes: 0, input: unread, parser: Parser::default() })
     }
 
+    /// From now on its own signs of life tell whether the peer is there: one that loads a snapshot takes nothing for
+    /// minutes, and the kernel would give it up.
+    pub(super) fn trust_signs_of_life(&self) {
+        if !self.socket.is_unix()
+            && let Err(error) = SockRef::from(&self.socket).set_tcp_user_timeout(None)
+        {
+            tracing::debug!(%error, "the timeout of a sub-replica's socket could not be lifted");
+        }
+    }
+
     /// The peer's address, without its port.
     pub(super) fn peer_ip(&self) -> Option<String> {
         self.socket.peer().map(|address| address.ip().to_canonical().to_string())

@@ -231,7 +231,11 @@ impl Ring {
         Some(self.tail_first? + self.tail.len() as u64 - 1)
     }
 
+    /// Before any history there is nothing to add to.
     fn append(&mut self, mut bytes: &[u8]) {
+        if self.tail_first.is_none() {
+            return;
+        }
         while !bytes.is_empty() {
             if self.tail.capacity() == 0 {
                 self.tail.reserve_exact(self.block_bytes);

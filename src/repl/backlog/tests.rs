@@ -25,7 +25,7 @@ fn drain(cursor: &mut Cursor) -> Result<Vec<u8>, Lost> {
 #[test]
 fn there_is_nothing_to_attach_to_before_a_history() {
     let log = backlog(4, 8, 16);
-    assert_eq!((log.first(), log.end()), (None, None));
+    assert_eq!((log.first(), log.end(), log.append(b"abcdef")), (None, None, None));
     assert!(log.attach(at(0)).is_none() && log.attach(at(1)).is_none());
     log.reset(at(100), "full-resync");
     assert_eq!((log.first(), log.end()), (Some(at(101)), Some(at(100))));

@@ -27,6 +27,16 @@ fn follow_instead(name: &str, remora: &Remora, port: u16) {
     });
 }
 
+/// Waits until a replica has what another one's backlog begins behind: one that is freshly synced remembers nothing
+/// older.
+#[track_caller]
+fn wait_past_the_start_of(name: &str, remora: &Remora, fresh: &Remora) {
+    let first: u64 = fresh.replication("repl_backlog_first_byte_offset").parse().expect("an offset");
+    wait::until(&format!("{name} has come so far"), Duration::from_secs(60), || {
+        remora.replication("slave_repl_offset").parse::<u64>().expect("an offset") + 1 >= first
+    });
+}
+
 /// Full syncs that a remora has asked for since its first.
 fn further_full_syncs(remora: &Remora) -> f64 {
     remora.metric_or_zero("remora_full_syncs_total") - 1.0
@@ -49,6 +59,7 @@ fn three_remoras_deep_each_node_killed_in_turn_all_end_equal() {
         follow_instead("the third", &third, first.port);
         // Another takes the middle, and the last goes below it.
         let second = follow(first.port);
+        wait_past_the_start_of("the third", &third, &second);
         follow_instead("the third", &third, second.port);
         // The topmost dies: the middle goes to the master, the last keeps its link and resumes nothing.
         drop(first);
@@ -89,6 +100,7 @@ fn a_failover_of_the_master_goes_down_the_chain_as_partial_resyncs() {
         let sub = Real::start(server, &[&format!("--replicaof 127.0.0.1 {}", second.port)]).expect("here");
         wait_linked("the real one at the end", &mut sub.client());
 
+        assert_all_equal(&mut old.client(), &mut [("the other server", new.client())]);
         new.client().must("REPLICAOF NO ONE");
         old.client().must(&format!("REPLICAOF 127.0.0.1 {}", new.port));
         follow_instead("the first", &first, new.port);

@@ -22,6 +22,7 @@ COPY --from=build /out/remora /usr/local/bin/remora
 # In a container the network is the fence: clients and probes come from outside of it. In a pod, bind clients to
 # loopback again (deploy/sidecar.yaml).
 ENV REMORA_BIND="* -::*" \
+    REMORA_PROTECTED_MODE=no \
     REMORA_METRICS_ADDR="0.0.0.0:9121"
 WORKDIR /tmp
 USER 65532:65532

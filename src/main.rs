@@ -3,6 +3,7 @@
 //! Exit codes: 0 after a wanted end, 1 if it cannot start or go on, 64 for settings that are unknown or malformed.
 
 use remora::allocator::Allocator;
+use remora::command::acl::BadUsers;
 use remora::command::table;
 use remora::config::{Action, ConfigError, LiveConfig, Startup, from_process};
 use remora::progress::Screen;
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error.to_string());
-            let of_settings = error.get_ref().is_some_and(|inner| inner.is::<ConfigError>());
+            let inner = error.get_ref();
+            let of_settings = inner.is_some_and(|inner| inner.is::<ConfigError>() || inner.is::<BadUsers>());
             if of_settings { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
         }
     }

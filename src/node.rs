@@ -47,7 +47,7 @@ pub async fn run(
     let empty = Dataset::new(settings.databases, nowhere, settings.encodings.into());
     let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 4);
     let backlog = backlog(&config, &status);
-    let server = Arc::new(Server::new(config, Arc::clone(&status), master));
+    let server = Arc::new(Server::new(config, Arc::clone(&status), master).map_err(io::Error::other)?);
     let admin = readers.pop().map(|reader| bind_admin(&settings, &server, reader)).transpose()?.flatten();
     let reader = readers.pop().expect("a reader for the feeder was made");
     let (feeder, downstream) = Feeder::start(reader, Arc::clone(&backlog), &server.config, Arc::clone(&status))?;

@@ -172,7 +172,7 @@ mod tests {
         let (_, readers) = gate(Dataset::new(16, position, EncodingLimits::default()), 1);
         let config = Arc::new(LiveConfig::new(Config::default()));
         let status = Arc::new(Status::new(UnixMs(0)));
-        let server = Arc::new(Server::new(config, status, Master::tcp("master", 6379)));
+        let server = Arc::new(Server::new(config, status, Master::tcp("master", 6379)).expect("the default user"));
         let reader = readers.into_iter().next().expect("one reader");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         (Admin::bind(any, Arc::clone(&server), reader).expect("a free port"), server)

@@ -3,6 +3,7 @@
 //! The connection's own thread writes a client's numbers with relaxed stores; any thread reads them. What other
 //! threads have to say to it, the order to close included, goes through its [`Mailbox`].
 
+use super::acl::User;
 use super::transaction::Queue;
 use crate::clock::UnixMs;
 use crate::hub::{Kind, Mailbox};
@@ -46,10 +47,18 @@ pub struct Client {
     resp: AtomicU8,
     no_evict: AtomicBool,
     no_touch: AtomicBool,
+    /// As whom it acts; none before its session began.
+    user: Mutex<Option<Arc<User>>>,
     /// Requests queued since MULTI; -1 outside.
     multi: AtomicI64,
     multi_bytes: AtomicU64,
     watching: AtomicU64,
+    /// CLIENT CAPA redirect, and READONLY.
+    redirect: AtomicBool,
+    readonly: AtomicBool,
+    /// Bytes that came and are not executed, and that wait to be sent.
+    input: AtomicU64,
+    output: AtomicU64,
     /// A watched key was touched: EXEC will answer null.
     touched: AtomicBool,
     sub_replica: AtomicBool,
@@ -157,6 +166,15 @@ impl Client {
         }
     }
 
+    pub(super) fn set_user(&self, user: &Arc<User>) {
+        *self.user.lock() = Some(Arc::clone(user));
+    }
+
+    /// The name under which it acts.
+    pub fn user_name(&self) -> Box<[u8]> {
+        self.user.lock().as_ref().map_or_else(|| b"default"[..].into(), |user| user.name.clone())
+    }
+
     /// What is queued since MULTI.
     pub(super) fn set_multi(&self, queue: Option<&Queue>) {
         self.multi.store(queue.map_or(-1, |queue| queue.len() as i64), Relaxed);
@@ -194,6 +212,30 @@ impl Client {
         self.set_watching(0);
     }
 
+    pub(super) fn set_redirect(&self, on: bool) {
+        self.redirect.store(on, Relaxed);
+    }
+
+    pub(super) fn set_readonly(&self, on: bool) {
+        self.readonly.store(on, Relaxed);
+    }
+
+    /// The letters of what it said that it can (CLIENT CAPA).
+    pub fn capabilities(&self) -> &'static str {
+        if self.redirect.load(Relaxed) { "r" } else { "" }
+    }
+
+    /// What its connection holds between two batches.
+    pub fn set_buffers(&self, input: usize, output: usize) {
+        self.input.store(input as u64, Relaxed);
+        self.output.store(output as u64, Relaxed);
+    }
+
+    /// Bytes that came and are not executed, and that wait to be sent.
+    pub fn buffers(&self) -> (u64, u64) {
+        (self.input.load(Relaxed), self.output.load(Relaxed))
+    }
+
     /// The letters of `flags=`.
     pub fn flags(&self) -> String {
         let letters = [
@@ -202,6 +244,7 @@ impl Client {
             (self.multi().0.is_some(), 'x'),
             (self.is_touched(), 'd'),
             (self.endpoint.unix, 'U'),
+            (self.readonly.load(Relaxed), 'r'),
             (self.no_evict.load(Relaxed), 'e'),
             (self.no_touch.load(Relaxed), 'T'),
         ];
@@ -281,9 +324,14 @@ impl Clients {
             resp: AtomicU8::new(2),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            user: Mutex::default(),
             multi: AtomicI64::new(-1),
             multi_bytes: AtomicU64::new(0),
             watching: AtomicU64::new(0),
+            redirect: AtomicBool::new(false),
+            readonly: AtomicBool::new(false),
+            input: AtomicU64::new(0),
+            output: AtomicU64::new(0),
             touched: AtomicBool::new(false),
             sub_replica: AtomicBool::new(false),
             net_in: AtomicU64::new(0),

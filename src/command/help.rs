@@ -15,6 +15,13 @@ pub(super) fn write(out: &mut Reply, name: &str, lines: &[(&str, &str)]) {
     text.iter().for_each(|line| out.simple(line));
 }
 
+/// The same with lines as a real server words and breaks them.
+pub(super) fn lines(out: &mut Reply, name: &str, lines: &[&str]) {
+    out.array(lines.len() + 3);
+    out.simple(&format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    lines.iter().chain(&["HELP", "    Print this help."]).for_each(|line| out.simple(line));
+}
+
 fn wrap(meaning: &str, text: &mut Vec<String>) {
     let mut line = String::from("   ");
     for word in meaning.split(' ') {

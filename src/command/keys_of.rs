@@ -17,8 +17,14 @@ static SPECS: LazyLock<Vec<Box<[KeySpec]>>> = LazyLock::new(|| {
 });
 
 /// The keys of a request (all its words, the name first) to this row, with the flags of their specification. Costs
-/// an allocation.
+/// allocations.
 pub fn keys_of<'a>(found: Indexed, request: &[&'a [u8]]) -> Result<Vec<(&'a [u8], &'static str)>, KeysRefused> {
+    let word = |at: usize| request.get(at).copied().unwrap_or_default();
+    Ok(places_of(found, request)?.into_iter().map(|(at, flags)| (word(at), flags)).collect())
+}
+
+/// Which words of a request are keys, with the flags of their specification. Costs an allocation.
+pub fn places_of(found: Indexed, request: &[&[u8]]) -> Result<Vec<(usize, &'static str)>, KeysRefused> {
     by_specs(found.row.keys, SPECS.get(found.index).map_or(&[], |specs| specs), request)
 }
 
@@ -27,16 +33,15 @@ pub fn changes(flags: &str) -> bool {
     ["OW", "RW", "RM"].iter().any(|how| flags.starts_with(how))
 }
 
-fn by_specs<'a>(
-    keys: Keys,
-    specs: &[KeySpec],
-    request: &[&'a [u8]],
-) -> Result<Vec<(&'a [u8], &'static str)>, KeysRefused> {
+fn by_specs(keys: Keys, specs: &[KeySpec], request: &[&[u8]]) -> Result<Vec<(usize, &'static str)>, KeysRefused> {
     let mut found = Vec::new();
     for spec in specs {
         let Some(begin) = begin(spec.begin, request) else { continue };
         for at in positions(spec.find, begin, request)? {
-            found.push((*request.get(at).ok_or(KeysRefused)?, spec.flags));
+            if at >= request.len() {
+                return Err(KeysRefused);
+            }
+            found.push((at, spec.flags));
         }
     }
     if keys == Keys::WithStore && specs.iter().any(|spec| spec.begin == Begin::Unknown) {
@@ -97,9 +102,9 @@ fn positions(find: Find, begin: usize, request: &[&[u8]]) -> Result<Vec<usize>, 
 }
 
 /// `SORT key ... STORE destination`: the specification of this one says "unknown".
-fn store_of_sort<'a>(request: &[&'a [u8]]) -> Option<(&'a [u8], &'static str)> {
+fn store_of_sort(request: &[&[u8]]) -> Option<(usize, &'static str)> {
     let store = request.iter().rposition(|word| word.eq_ignore_ascii_case(b"store"))?;
-    request.get(store + 1).map(|key| (*key, "OW,update"))
+    (store + 1 < request.len()).then_some((store + 1, "OW,update"))
 }
 
 #[cfg(test)]

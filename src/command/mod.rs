@@ -6,6 +6,7 @@
 //! the connection's state. Read rows bring `samples`, from which the tests compare replies with a real server.
 //! A subcommand is a row named `"object encoding"`. Nothing else needs to be touched.
 
+pub mod acl;
 pub mod args;
 pub mod chance;
 pub mod clients;
@@ -17,6 +18,7 @@ pub use crate::glob;
 mod help;
 pub mod introduction;
 pub mod keys_of;
+pub mod pause;
 pub mod row;
 pub mod scan;
 pub mod table;

@@ -1,7 +1,9 @@
 //! Per-client state without the socket, and what commands about the server can reach.
 
+use super::acl::{BadUsers, Login, User, Users};
 use super::clients::{Client, Clients, Endpoint, Member};
 use super::introduction::Introduction;
+use super::pause::Pause;
 use super::scripting::desk::Scripts;
 use super::transaction::{Queue, Watched, Watching};
 use crate::clock::UnixMs;
@@ -22,10 +24,16 @@ pub struct Session {
     client: Member,
     db: DbIndex,
     proto: Proto,
-    authenticated: bool,
+    /// As whom it acts.
+    login: Login,
     /// Speaks RESP2 and is subscribed to something: only few commands are allowed.
     listening: bool,
     subscriber: Option<Box<Subscriber>>,
+    /// Replies are not sent.
+    muted: Muted,
+    /// It wants to be sent to the master instead of being answered (CLIENT CAPA redirect), unless it said READONLY.
+    redirected: bool,
+    readonly: bool,
     /// The queue of EXEC is running: nothing may make the client wait.
     executing: bool,
     /// What is queued since MULTI.
@@ -37,15 +45,20 @@ pub struct Session {
 }
 
 impl Session {
-    /// A connection that was just accepted; `authenticated` if no password is wanted.
-    pub fn new(client: Member, authenticated: bool) -> Self {
+    /// A connection that was just accepted.
+    pub fn new(client: Member, users: &Users) -> Self {
+        let login = Login::new(users);
+        client.set_user(login.user());
         Self {
             client,
             db: DbIndex(0),
             proto: Proto::Resp2,
-            authenticated,
+            login,
             listening: false,
             subscriber: None,
+            muted: Muted::No,
+            redirected: false,
+            readonly: false,
             executing: false,
             queue: None,
             watching: None,
@@ -54,9 +67,10 @@ impl Session {
         }
     }
 
-    /// The session of a script's commands: nobody sees this client, and it starts in database `db`.
-    pub fn of_script(db: DbIndex, now: UnixMs) -> Self {
-        let mut session = Self::new(Arc::new(Clients::default()).join(Endpoint::default(), now), true);
+    /// The session of a script's commands: nobody sees this client; it acts as `user` and starts in database `db`.
+    pub fn of_script(users: &Users, user: &Arc<User>, db: DbIndex, now: UnixMs) -> Self {
+        let mut session = Self::new(Arc::new(Clients::default()).join(Endpoint::default(), now), users);
+        session.login.log_in(Arc::clone(user), users);
         session.executing = true;
         session.select(db);
         session
@@ -84,7 +98,37 @@ impl Session {
 
     /// AUTH succeeded or was not needed.
     pub fn is_authenticated(&self) -> bool {
-        self.authenticated
+        self.login.is_authenticated()
+    }
+
+    /// Its user may do everything: no request needs to be checked.
+    pub fn is_unlimited(&self) -> bool {
+        self.login.is_unlimited()
+    }
+
+    /// As whom it acts.
+    pub fn user(&self) -> &Arc<User> {
+        self.login.user()
+    }
+
+    /// Looks again if the users have changed; to be called once a batch. A client whose user is gone is cut.
+    pub fn follow_users(&mut self, users: &Users) {
+        if !self.login.follow(users) {
+            self.client.set_user(self.login.user());
+            self.client.kill();
+        }
+    }
+
+    /// It has proved to be this user.
+    pub fn log_in(&mut self, user: Arc<User>, users: &Users) {
+        self.login.log_in(user, users);
+        self.client.set_user(self.login.user());
+    }
+
+    /// As if it had just connected.
+    pub(super) fn log_out(&mut self, users: &Users) {
+        self.login = Login::new(users);
+        self.client.set_user(self.login.user());
     }
 
     /// Subscribed while it speaks RESP2, where a message cannot be told from a reply: only the commands marked
@@ -154,8 +198,49 @@ impl Session {
         self.subscriptions_changed();
     }
 
-    pub(super) fn set_authenticated(&mut self, yes: bool) {
-        self.authenticated = yes;
+    /// The reply to the present request is not to be sent.
+    pub fn is_muted(&self) -> bool {
+        self.muted != Muted::No
+    }
+
+    /// A reply was left out: is the next one, too?
+    pub fn left_out(&mut self) {
+        self.muted = match self.muted {
+            Muted::Twice => Muted::Once,
+            Muted::Once | Muted::No => Muted::No,
+            Muted::Always => Muted::Always,
+        };
+    }
+
+    pub(super) fn set_muted(&mut self, muted: Muted) {
+        self.muted = muted;
+    }
+
+    /// CLIENT REPLY SKIP: its own reply and the next one.
+    pub(super) fn skip_replies(&mut self) {
+        if self.muted != Muted::Always {
+            self.muted = Muted::Twice;
+        }
+    }
+
+    /// Writes, and reads without READONLY, are answered with the master's address.
+    pub fn is_redirected(&self) -> bool {
+        self.redirected
+    }
+
+    /// READONLY was said.
+    pub fn is_readonly(&self) -> bool {
+        self.readonly
+    }
+
+    pub(super) fn set_redirect(&mut self, on: bool) {
+        self.redirected = on;
+        self.client.set_redirect(on);
+    }
+
+    pub(super) fn set_readonly(&mut self, on: bool) {
+        self.readonly = on;
+        self.client.set_readonly(on);
     }
 
     /// Between MULTI and EXEC: requests are queued.
@@ -248,25 +333,46 @@ pub struct Server {
     pub master: watch::Sender<Master>,
     /// Which keys clients watch; the link tells it what changes.
     pub watched: Arc<Watched>,
+    /// Who may do what.
+    pub users: Users,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
     /// Where scripts are handed in.
     pub scripts: Arc<Scripts>,
 }
 
 impl Server {
-    /// The server of a process that starts to follow `master`.
-    pub fn new(config: Arc<LiveConfig>, status: Arc<Status>, master: Master) -> Self {
+    /// The server of a process that starts to follow `master`. An error is about the users that the settings name.
+    pub fn new(config: Arc<LiveConfig>, status: Arc<Status>, master: Master) -> Result<Self, BadUsers> {
+        let users = Users::load(&config)?;
         let hub = Arc::new(Hub::new(Arc::clone(&config), Arc::clone(&status)));
         let master = watch::Sender::new(master);
-        Self {
+        Ok(Self {
             config,
             status,
             clients: Arc::default(),
             hub,
             master,
             watched: Arc::default(),
+            users,
+            pause: Pause::default(),
             scripts: Arc::default(),
-        }
+        })
     }
+}
+
+/// CLIENT REPLY.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Muted {
+    /// Replies are sent.
+    #[default]
+    No,
+    /// All but this one.
+    Once,
+    /// All but this and the next one.
+    Twice,
+    /// None.
+    Always,
 }
 
 /// What the connection does once the reply is written.

@@ -2,8 +2,8 @@
 
 use super::row::Row;
 use super::{
-    bitmap, connection, facts, geo, hash, hyperloglog, keys, list, pubsub, replication, scripting, server, set,
-    stream, string, transaction, vectorset, zset,
+    acl, bitmap, connection, facts, geo, hash, hyperloglog, keys, list, pubsub, replication, scripting, server,
+    set, stream, string, transaction, vectorset, zset,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -25,6 +25,7 @@ pub static FAMILIES: &[&[Row]] = &[
     transaction::ROWS,
     scripting::ROWS,
     connection::ROWS,
+    acl::ROWS,
     server::ROWS,
     replication::ROWS,
 ];

@@ -145,11 +145,11 @@ impl Session {
         });
         let master = Master { user: Some("me".into()), ..Master::tcp("master", 6379) };
         let bench = Bench::new();
-        let server = Arc::new(Server::new(Arc::new(live), Arc::new(Status::new(bench.now)), master));
+        let server = Server::new(Arc::new(live), Arc::new(Status::new(bench.now)), master);
+        let server = Arc::new(server.unwrap_or_else(|why| panic!("{why}")));
         let endpoint =
             Endpoint { addr: "127.0.0.1:1".into(), laddr: "127.0.0.1:6379".into(), ..Endpoint::default() };
-        let open = server.config.get().requirepass.is_none();
-        let session = ClientSession::new(server.clients.join(endpoint, bench.now), open);
+        let session = ClientSession::new(server.clients.join(endpoint, bench.now), &server.users);
         Self { server, session, bench, after: After::Continue }
     }
 
@@ -211,7 +211,7 @@ impl Session {
     /// Connects anew, from this machine or from another.
     pub(crate) fn set_local(&mut self, local: bool) {
         let member = self.server.clients.join(Endpoint { local, ..Endpoint::default() }, self.bench.now);
-        self.session = ClientSession::new(member, true);
+        self.session = ClientSession::new(member, &self.server.users);
     }
 }
 

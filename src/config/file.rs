@@ -2,7 +2,7 @@
 
 use super::foreign::{self, Foreign};
 use super::table::Setting;
-use super::{Config, ConfigError, Source, value};
+use super::{Config, ConfigError, Source, UserLine, value};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
@@ -46,6 +46,16 @@ fn apply_line(line: &[u8], config: &mut Config, ignored: &mut BTreeSet<String>) 
     let Some((name, words)) = words.split_first() else { return Ok(()) };
     let name = text(name).to_ascii_lowercase();
     let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+    if name == "user" {
+        if words.is_empty() {
+            return Err((name, "a name is missing".into()));
+        }
+        if config.users.iter().any(|line| line.words().next() == words.first().copied()) {
+            return Err((name, "Duplicate user found. A user can only be defined once in config files".into()));
+        }
+        config.users.push(UserLine::new(&words));
+        return Ok(());
+    }
     if let Some(setting) = Setting::find(&name) {
         return setting.read(config, &words).map_err(|why| (name, why));
     }
@@ -97,6 +107,11 @@ mod tests {
         check("prot 1", "remora.conf:1: prot: unknown setting");
         check("requirepass hunter2 hunter3", "remora.conf:1: requirepass: wrong number of arguments");
         check("port \"1", "remora.conf:1: port: unbalanced quotes in configuration line");
+        check("user", "remora.conf:1: user: a name is missing");
+        check(
+            "user a >hunter2\nuser a",
+            "remora.conf:2: user: Duplicate user found. A user can only be defined once in config files",
+        );
         check("include /etc/other.conf", "remora.conf:1: include: not supported; give one whole file");
     }
 }

@@ -17,8 +17,6 @@ pub(super) fn judge(name: &str, words: &[&[u8]]) -> Foreign {
     let unset = words.iter().all(|word| word.is_empty() || word.eq_ignore_ascii_case(b"no"));
     match name {
         "include" => Foreign::Refused("not supported; give one whole file"),
-        "user" => Foreign::Refused("ACL users are not part of this version; use requirepass"),
-        "aclfile" if !unset => Foreign::Refused("ACL files are not part of this version; use requirepass"),
         "cluster-enabled" if !unset => Foreign::Refused("remora is no member of a cluster"),
         _ if FIXED.iter().any(|(known, _)| *known == name) => Foreign::Ignored,
         _ if IGNORED.split_ascii_whitespace().any(|known| known == name) => Foreign::Ignored,
@@ -33,7 +31,6 @@ pub(super) static FIXED: &[(&str, &str)] = &[
     ("maxmemory", "0"),
     ("maxmemory-policy", "noeviction"),
     ("proto-max-bulk-len", "536870912"),
-    ("protected-mode", "no"),
     ("replica-read-only", "yes"),
     ("save", ""),
     ("slave-read-only", "yes"),
@@ -41,7 +38,7 @@ pub(super) static FIXED: &[(&str, &str)] = &[
 
 /// Names that redis 6.0, 7.0, 8.0 and valkey 8.1, 9.1 know (CONFIG GET *, and directives only the file has).
 const IGNORED: &str = "
-    acl-pubsub-default aclfile acllog-max-len active-defrag-cycle-max active-defrag-cycle-min
+    active-defrag-cycle-max active-defrag-cycle-min
     active-defrag-cycle-us active-defrag-ignore-bytes active-defrag-max-scan-fields
     active-defrag-threshold-lower active-defrag-threshold-upper active-expire-effort activedefrag
     activerehashing always-show-logo aof-disable-auto-gc aof-load-truncated aof-rewrite-cpulist
@@ -101,9 +98,7 @@ mod tests {
     #[test]
     fn what_would_weaken_security_is_refused() {
         assert!(matches!(judge("cluster-enabled", &[b"yes"]), Foreign::Refused(_)));
-        assert!(matches!(judge("user", &[b"default", b"off"]), Foreign::Refused(_)));
         assert_eq!(judge("cluster-enabled", &[b"no"]), Foreign::Ignored);
-        assert_eq!(judge("aclfile", &[b""]), Foreign::Ignored);
         assert_eq!(judge("nosuch", &[]), Foreign::Unknown);
     }
 }

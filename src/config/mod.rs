@@ -23,8 +23,8 @@ pub use sentinel::Sentinels;
 pub use table::{SETTINGS, Setting};
 pub use tls::{AuthClients, TlsProtocols, TlsSettings};
 pub use value::{
-    AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits, Secret,
-    SubReplicaDialect,
+    AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits,
+    PubsubDefault, Secret, SubReplicaDialect, UserLine, split_words,
 };
 
 use crate::limits::{BUSY_REPLY_THRESHOLD_MS_DEFAULT, DATABASES_DEFAULT, MAXCLIENTS_DEFAULT};
@@ -51,8 +51,18 @@ pub struct Config {
     pub unixsocket: Option<PathBuf>,
     /// Permissions of the unix socket; 0 leaves them to the umask.
     pub unixsocketperm: u32,
-    /// What clients must AUTH with.
+    /// What clients must AUTH with: the default user's password.
     pub requirepass: Option<Secret>,
+    /// The file of users.
+    pub aclfile: Option<PathBuf>,
+    /// `user` lines of the file.
+    pub users: Vec<UserLine>,
+    /// Channels of a new user.
+    pub acl_pubsub_default: PubsubDefault,
+    /// Entries that ACL LOG keeps.
+    pub acllog_max_len: usize,
+    /// Whether clients of other machines are refused while nobody needs a password.
+    pub protected_mode: bool,
     /// Worker threads.
     pub io_threads: usize,
     /// Databases; a snapshot may bring more.
@@ -203,6 +213,11 @@ impl Default for Config {
             unixsocket: None,
             unixsocketperm: 0,
             requirepass: None,
+            aclfile: None,
+            users: Vec::new(),
+            acl_pubsub_default: PubsubDefault::ResetChannels,
+            acllog_max_len: 128,
+            protected_mode: true,
             io_threads: std::thread::available_parallelism().map_or(1, usize::from),
             databases: DATABASES_DEFAULT,
             maxclients: MAXCLIENTS_DEFAULT,

@@ -2,7 +2,8 @@
 //! `Config` and a row here; flag, variable, file, `--help`, CONFIG GET and CONFIG SET follow from the row.
 
 use super::value::{
-    self, AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, Secret, SubReplicaDialect,
+    self, AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, PubsubDefault, Secret,
+    SubReplicaDialect,
 };
 use super::{Config, Master, Sentinels, tls};
 
@@ -187,6 +188,37 @@ const GENERAL: &[Setting] = &[
     )
     .live()
     .secret(),
+    Setting::new(
+        "aclfile",
+        "PATH",
+        "File of ACL users, one `user` line each; ACL LOAD reads it again, ACL SAVE writes it",
+        |c, w| put(&mut c.aclfile, text(w).map(value::unless_empty)),
+        |c| shown(c.aclfile.as_deref().and_then(std::path::Path::to_str)),
+    ),
+    Setting::new(
+        "acl-pubsub-default",
+        "allchannels|resetchannels",
+        "Channels that a new ACL user may use before its rules name some",
+        |c, w| put(&mut c.acl_pubsub_default, text(w).and_then(PubsubDefault::parse)),
+        |c| c.acl_pubsub_default.as_str().into(),
+    )
+    .live(),
+    Setting::new(
+        "acllog-max-len",
+        "N",
+        "Entries that ACL LOG keeps",
+        |c, w| put(&mut c.acllog_max_len, number(w, 0, 1 << 20)),
+        |c| c.acllog_max_len.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "protected-mode",
+        "yes|no",
+        "Refuse clients of other machines while the default user needs no password",
+        |c, w| put(&mut c.protected_mode, text(w).and_then(value::yes_no)),
+        |c| yes_no(c.protected_mode),
+    )
+    .live(),
     Setting::new(
         "io-threads",
         "N",

@@ -32,6 +32,28 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What stands behind `user` in the file: a name and rules. Prints as stars, as rules may hold passwords.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserLine(Vec<Vec<u8>>);
+
+impl UserLine {
+    /// Wraps the words.
+    pub fn new(words: &[&[u8]]) -> Self {
+        Self(words.iter().map(|word| word.to_vec()).collect())
+    }
+
+    /// The name and the rules.
+    pub fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+}
+
+impl fmt::Debug for UserLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// One address of `bind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BindAddress {
@@ -143,6 +165,23 @@ words! {
         Exact = "exact",
         /// 0: alive, and never counted.
         Observer = "observer",
+    }
+}
+
+words! {
+    /// Which channels a new user may use (as redis 7.0: `acl-pubsub-default`).
+    PubsubDefault {
+        /// All.
+        AllChannels = "allchannels",
+        /// None.
+        ResetChannels = "resetchannels",
+    }
+}
+
+impl PubsubDefault {
+    /// All channels?
+    pub fn is_all(self) -> bool {
+        self == Self::AllChannels
     }
 }
 
@@ -318,7 +357,7 @@ pub(super) fn unless_empty<'a, T: From<&'a str>>(text: &'a str) -> Option<T> {
 ///
 /// Outside of quotes white space separates. Inside `"..."` the escapes `\n \r \t \b \a \\ \" \xHH` count, inside
 /// `'...'` only `\'`. A closing quote must be followed by white space or the end.
-pub(super) fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut rest = line.trim_ascii_start();
     while !rest.is_empty() {

@@ -130,6 +130,19 @@ impl Dialect {
         !self.is_before_redis_7()
     }
 
+    /// ACL users show `sanitize-payload` (Redis 7.2+, Valkey 8).
+    pub fn shows_payload_checks(self) -> bool {
+        match self {
+            Self::Redis(major, minor) => (major, minor) >= (7, 2),
+            Self::Valkey(major, _) => major < 9,
+        }
+    }
+
+    /// ACL rules can name databases (Valkey 9.1).
+    pub fn has_database_rules(self) -> bool {
+        matches!(self, Self::Valkey(major, minor) if (major, minor) >= (9, 1))
+    }
+
     /// A Valkey server.
     pub fn is_valkey(self) -> bool {
         matches!(self, Self::Valkey(..))

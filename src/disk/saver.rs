@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 /// Bytes that a slice should give: some 50 µs under the gate.
 const SLICE_BYTES: usize = 128 * 1024;
 const SLICE_ENTRIES: usize = 1024;
+/// How often it looks whether it is time: `save-interval` may be changed meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 /// Longest sleep for the sake of the rate; then the gate is looked through again.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -101,15 +103,18 @@ struct Work {
 
 impl Work {
     fn run(mut self) {
+        let mut last = instant();
         loop {
-            let interval_s = self.config.get().save_interval_s;
-            let interval = (interval_s > 0).then(|| Duration::from_secs(interval_s));
-            match self.status.saves.wait(interval) {
+            let woken = self.status.saves.wait(LOOK);
+            let config = self.config.get();
+            let interval = Duration::from_secs(config.save_interval_s);
+            match woken {
                 Woken::Stopped => break,
-                Woken::Waited if self.nothing_new() => {}
+                Woken::Waited if interval.is_zero() || last.elapsed() < interval || self.nothing_new() => {}
                 Woken::Waited | Woken::Asked => {
-                    let rate = self.config.get().save_bytes_per_second_max;
+                    let rate = config.save_bytes_per_second_max;
                     self.save(Pace { began: instant(), rate, limit: None, until_stopped: true });
+                    last = instant();
                 }
             }
         }

@@ -71,6 +71,14 @@ impl Channels {
         names.filter(|name| pattern.is_none_or(|pattern| glob::matches(pattern, name))).cloned().collect()
     }
 
+    /// Numbers of the clients that are subscribed to a name that `chosen` chooses. Looks at every name.
+    pub(super) fn listeners(&self, chosen: impl Fn(Kind, &[u8]) -> bool) -> BTreeSet<u64> {
+        let kinds = [Kind::Channel, Kind::Pattern, Kind::Shard];
+        let named = kinds.into_iter().flat_map(|kind| self.by_name[kind as usize].iter().map(move |n| (kind, n)));
+        let chosen = named.filter(|(kind, (name, _))| chosen(*kind, name));
+        chosen.flat_map(|(_, (_, subscribers))| subscribers.keys().copied()).collect()
+    }
+
     /// How many names have a subscriber.
     pub(super) fn count(&self, kind: Kind) -> usize {
         self.by_name[kind as usize].len()

@@ -91,6 +91,14 @@ impl Hub {
         self.channels.lock().subscribers(kind, name)
     }
 
+    /// Numbers of the clients that are subscribed to a name that `chosen` chooses. Looks at every name.
+    pub fn listeners_to(&self, chosen: impl Fn(Kind, &[u8]) -> bool) -> std::collections::BTreeSet<u64> {
+        if !self.is_listened_to() {
+            return Default::default();
+        }
+        self.channels.lock().listeners(chosen)
+    }
+
     /// Counts for INFO and metrics.
     pub fn counts(&self) -> Counts {
         let channels = self.channels.lock();

@@ -4,6 +4,7 @@ use super::raise;
 use super::to_lua;
 use super::wording::Wording;
 use crate::clock::{self, UnixMs};
+use crate::command::acl::{Context, User, permit};
 use crate::command::args::{Args, Span};
 use crate::command::context::{ReadCx, SessionCx};
 use crate::command::facts::Facts;
@@ -18,7 +19,7 @@ use crate::resp::reply::{Proto, Reply};
 use crate::status::WorkerStats;
 use mlua::{Lua, Value};
 use std::cell::{Cell, RefCell};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// Rows that scripts may not call, by their number in the table.
 static NOT_FROM_SCRIPTS: LazyLock<Vec<bool>> = LazyLock::new(|| {
@@ -37,6 +38,8 @@ pub(super) struct Caller<'a> {
     pub(super) now: UnixMs,
     /// The database that the run starts in.
     pub(super) db: DbIndex,
+    /// As whom the script acts.
+    pub(super) user: &'a Arc<User>,
     /// The script may not even try to write.
     pub(super) read_only: bool,
     /// The link is down and stale data are refused.
@@ -84,9 +87,7 @@ impl Caller<'_> {
         let (Indexed { row, index }, named) = found
             .filter(|(found, _)| !matches!(found.row.run, Run::Container) || sub.is_none())
             .ok_or_else(|| self.unknown(&args))
-            .and_then(|(found, named)| {
-                self.admit(found, args.word_count()).map_err(Refusal::text).map(|()| (found, named))
-            })
+            .and_then(|(found, named)| self.admit(found, &args).map(|()| (found, named)))
             .map_err(|refusal| {
                 self.stats.inspect(|stats| stats.rejected(index, &refusal.0));
                 (refusal, true)
@@ -125,24 +126,31 @@ impl Caller<'_> {
     }
 
     /// The checks before a row runs, in the servers' order.
-    fn admit(&self, found: Indexed, count: usize) -> Result<(), &'static str> {
+    fn admit(&self, found: Indexed, args: &Args<'_>) -> Result<(), Refusal> {
         let Indexed { row, index } = found;
-        if !row.arity_fits(count) {
-            return Err(self.wording.arity);
+        if !row.arity_fits(args.word_count()) {
+            return Err(Refusal::text(self.wording.arity));
         }
         if NOT_FROM_SCRIPTS.get(index).copied().unwrap_or(true) {
-            return Err(self.wording.not_allowed);
+            return Err(Refusal::text(self.wording.not_allowed));
         }
         if self.stale_refused && !row.stale {
-            return Err("ERR Can not execute the command on a stale replica");
+            return Err(Refusal::text("ERR Can not execute the command on a stale replica"));
+        }
+        if !self.user.is_unlimited() {
+            self.in_session(|session| permit(self.server, session, found, args, Context::Script, UnixMs::now))?;
         }
         if self.read_only && (row.is_write() || MAY_REPLICATE.contains(&row.name)) {
-            return Err("ERR Write commands are not allowed from read-only scripts.");
+            return Err(Refusal::text("ERR Write commands are not allowed from read-only scripts."));
         }
-        if row.is_write() {
-            return Err("READONLY You can't write against a read only replica.");
-        }
-        Ok(())
+        if row.is_write() { Err(Refusal::READ_ONLY) } else { Ok(()) }
+    }
+
+    /// Works with the session of the script's commands, made at the first use.
+    fn in_session<R>(&self, work: impl FnOnce(&mut Session) -> R) -> R {
+        let mut session = self.session.borrow_mut();
+        let users = &self.server.users;
+        work(session.get_or_insert_with(|| Session::of_script(users, self.user, self.db, self.now)))
     }
 
     fn run_row(&self, row: &'static Row, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
@@ -178,11 +186,8 @@ impl Caller<'_> {
         args: &mut Args<'_>,
         out: &mut Reply,
     ) -> Result<(), Refusal> {
-        let mut session = self.session.borrow_mut();
-        let session = session.get_or_insert_with(|| Session::of_script(self.db, self.now));
-        let mut cx =
-            SessionCx { data: self.data, now: self.now, session, server: self.server, after: After::Continue };
-        run(&mut cx, args, out)
+        let (data, now, server, after) = (self.data, self.now, self.server, After::Continue);
+        self.in_session(|session| run(&mut SessionCx { data, now, session, server, after }, args, out))
     }
 }
 

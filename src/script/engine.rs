@@ -274,7 +274,7 @@ fn watched(watch: &Watch, world: World<'_>, run: Run, work: impl FnOnce()) {
 fn caller<'a>(
     vm: &'a Vm,
     world: World<'a>,
-    request: &Request,
+    request: &'a Request,
     read_only: bool,
     stale_refused: bool,
 ) -> Caller<'a> {
@@ -284,6 +284,7 @@ fn caller<'a>(
         stats: world.stats,
         now: world.now,
         db: request.db,
+        user: &request.user,
         read_only,
         stale_refused,
         spoken: &vm.spoken,

@@ -58,6 +58,8 @@ enum Step {
     Walk,
     /// The last request wants to wait.
     Sleep(Duration),
+    /// The first request in `input` has to wait for the end of CLIENT PAUSE.
+    Pause,
     /// The last request's reply comes from another thread.
     Await,
     /// The client closed, was told to, or broke the protocol.
@@ -80,7 +82,7 @@ impl Connection {
         let path = config.unixsocket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let endpoint = endpoint(&socket, &path, worker.number);
         let client = worker.server.clients.join(endpoint, UnixMs::now());
-        let session = Session::new(client, config.requirepass.is_none());
+        let session = Session::new(client, &worker.server.users);
         let mailbox = Arc::clone(session.client().mailbox());
         let (parser, input, output) = (Parser::default(), Vec::new(), Vec::new());
         Self { worker, socket, session, mailbox, parser, input, output, mail_in_output: false }
@@ -139,6 +141,10 @@ impl Connection {
                     }
                     Step::Read | Step::Again | Step::Sleep(_) => self.execute_input(),
                     Step::Walk => self.walk().await,
+                    Step::Pause => {
+                        self.worker.server.pause.over(UnixMs::now).await;
+                        self.execute_input()
+                    }
                     Step::Close => return Ended::Closed,
                     Step::Replicate => return Ended::Replicate,
                 };
@@ -225,7 +231,7 @@ impl Connection {
             let stop = if shared.batch.frames().is_empty() { Stop::Done } else { self.run_batch(shared, bytes) };
             let next = match stop {
                 Stop::Done => end,
-                Stop::Flush(at) | Stop::After(_, at) | Stop::Walk(at) => {
+                Stop::Flush(at) | Stop::After(_, at) | Stop::Walk(at) | Stop::Pause(at) => {
                     self.parser = Parser::default();
                     shared.batch.frames().get(at).map_or(end, |frame| frame.start)
                 }
@@ -234,6 +240,7 @@ impl Connection {
                 Stop::Done => {}
                 Stop::Flush(_) => return (next, Step::Again),
                 Stop::Walk(_) => return (next, Step::Walk),
+                Stop::Pause(_) => return (next, Step::Pause),
                 Stop::After(After::Close, _) => return (next, Step::Close),
                 Stop::After(After::Replicate, _) => return (next, Step::Replicate),
                 Stop::After(After::Sleep(time), _) => return (next, Step::Sleep(time)),
@@ -259,6 +266,7 @@ impl Connection {
         let slow_us = shared.config.config().slowlog_log_slower_than_us;
         let Shared { reader, stats, batch, reply, .. } = shared;
         reply.proto = self.session.proto();
+        self.session.follow_users(&worker.server.users);
         let execution = Execution { server: &worker.server, stats, gates, slow_us };
         let session = &mut self.session;
         let stop = reader.read(|data| {
@@ -310,11 +318,15 @@ impl Connection {
         let mut sent = 0;
         while sent < self.output.len() {
             match self.socket.try_write(&self.output[sent..])? {
-                0 => self.socket.writable().await?,
+                0 => {
+                    self.session.client().set_buffers(self.input.len(), self.output.len() - sent);
+                    self.socket.writable().await?;
+                }
                 taken => sent += taken,
             }
         }
         self.output = Vec::new();
+        self.session.client().set_buffers(self.input.len(), 0);
         self.socket.drain().await?;
         if std::mem::take(&mut self.mail_in_output) {
             self.mailbox.sent();
@@ -347,17 +359,23 @@ impl Connection {
                 Err((refusal, used)) => {
                     body = Reply::new(self.session.proto());
                     body.error(&refusal);
-                    self.output.extend_from_slice(body.bytes());
-                    self.input.drain(..used);
-                    return Step::Again;
+                    return self.walked(&[body.bytes()], used);
                 }
             }
             tokio::task::yield_now().await;
         };
         let mut header = Reply::new(self.session.proto());
         header.array(found);
-        self.output.extend_from_slice(header.bytes());
-        self.output.extend_from_slice(body.bytes());
+        self.walked(&[header.bytes(), body.bytes()], used)
+    }
+
+    /// A walk is answered, unless CLIENT REPLY says otherwise; its request is done with.
+    fn walked(&mut self, reply: &[&[u8]], used: usize) -> Step {
+        if self.session.is_muted() {
+            self.session.left_out();
+        } else {
+            reply.iter().for_each(|part| self.output.extend_from_slice(part));
+        }
         self.input.drain(..used);
         Step::Again
     }

@@ -3,12 +3,15 @@
 
 use super::batch::Batch;
 use crate::clock::{self, UnixMs};
+use crate::command::acl::{Context, is_for_data, permit};
 use crate::command::args::Args;
 use crate::command::context::{ReadCx, SessionCx};
+use crate::command::pause::Paused;
 use crate::command::row::{Row, Run, SessionFn};
 use crate::command::session::{After, Server, Session};
 use crate::command::table::Indexed;
 use crate::command::transaction::exec_refused;
+use crate::config::Setting;
 use crate::dataset::Dataset;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -25,6 +28,8 @@ pub(super) struct Gates {
     pub(super) loaded: bool,
     /// The link is down and `replica-serve-stale-data` is `no`.
     pub(super) stale_refused: bool,
+    /// CLIENT PAUSE holds some requests up.
+    pub(super) paused: Paused,
 }
 
 /// What executing requests needs besides the data.
@@ -46,6 +51,8 @@ pub(super) enum Stop {
     After(After, usize),
     /// This request walks the whole database: it runs alone, in slices.
     Walk(usize),
+    /// This request waits until CLIENT PAUSE is over.
+    Pause(usize),
 }
 
 impl Execution<'_> {
@@ -63,6 +70,9 @@ impl Execution<'_> {
         for (at, frame) in batch.frames().iter().enumerate() {
             let mut args = batch.args(frame, bytes);
             let mark = reply.len();
+            if self.gates.paused != Paused::Nobody && self.is_held_up(frame.row) {
+                return Stop::Pause(at);
+            }
             let admitted = if session.is_in_multi() {
                 self.enqueue(data, session, frame.row, &args)
             } else {
@@ -73,6 +83,7 @@ impl Execution<'_> {
                 Ok(None) => {
                     reply.simple("QUEUED");
                     began = clock::instant();
+                    leave_out(session, mark, reply);
                     continue;
                 }
                 Ok(Some(Row { run: Run::Walk(_), .. })) => return Stop::Walk(at),
@@ -84,6 +95,7 @@ impl Execution<'_> {
                 return Stop::After(after, at + 1);
             }
             began = self.account(frame.row, result.err(), mark, reply, began, &args, session);
+            leave_out(session, mark, reply);
             match after {
                 After::Continue => {}
                 After::Deliver => session.deliver_mail(reply),
@@ -94,6 +106,12 @@ impl Execution<'_> {
             }
         }
         Stop::Done
+    }
+
+    /// Does CLIENT PAUSE concern this row?
+    #[cold]
+    fn is_held_up(&self, found: Option<(Indexed, usize)>) -> bool {
+        found.is_some_and(|(found, _)| self.gates.paused.holds(found.row))
     }
 
     /// Runs one request that passed the checks.
@@ -137,22 +155,41 @@ impl Execution<'_> {
         Ok(after)
     }
 
-    /// The checks before a row runs, in the servers' order.
+    /// The checks before a row runs. A refused EXEC says that the transaction is gone.
     pub(super) fn admit(
         &self,
         session: &Session,
         found: Option<(Indexed, usize)>,
         args: &Args<'_>,
     ) -> Result<&'static Row, Refusal> {
-        let Some((Indexed { row, .. }, _)) = found else { return Err(unknown_command(args)) };
+        self.check(session, found, args).map_err(|refusal| match found {
+            Some((Indexed { row: Row { run: Run::Exec, .. }, .. }, _)) => exec_refused(&refusal),
+            _ => refusal,
+        })
+    }
+
+    /// The checks in the servers' order.
+    fn check(
+        &self,
+        session: &Session,
+        found: Option<(Indexed, usize)>,
+        args: &Args<'_>,
+    ) -> Result<&'static Row, Refusal> {
+        let Some((found @ Indexed { row, .. }, _)) = found else { return Err(unknown_command(args)) };
         if !row.arity_fits(args.word_count()) {
-            return Err(wrong_arity(row));
+            return Err(Refusal::wrong_arity(&row.name.replace(' ', "|")));
         }
         if matches!(row.run, Run::Container) && args.word_count() > 1 {
             return Err(unknown_subcommand(row, args));
         }
         if !session.is_authenticated() && !row.no_auth {
             return Err(Refusal::NO_AUTH);
+        }
+        if !session.is_unlimited() {
+            permit(self.server, session, found, args, Context::Client, UnixMs::now)?;
+        }
+        if session.is_redirected() && (row.is_write() || !session.is_readonly()) && is_for_data(found) {
+            return Err(self.redirection());
         }
         if row.is_write() {
             return Err(Refusal::READ_ONLY);
@@ -206,14 +243,19 @@ impl Execution<'_> {
 }
 
 impl Execution<'_> {
+    /// `REDIRECT host:port` of the master (as valkey 8.1).
+    #[cold]
+    fn redirection(&self) -> Refusal {
+        let address = &self.server.master.borrow().address;
+        Refusal::text(format!("REDIRECT {}:{}", address.host(), address.port()))
+    }
+
     #[cold]
     fn slow(&self, found: Option<(Indexed, usize)>, args: &Args<'_>, busy: Duration, session: &Session) {
         let words: Vec<&[u8]> = match found {
             // What it ran stands there itself (as redis 7.0).
             Some((found, _)) if matches!(found.row.run, Run::Exec) => return,
-            Some((found, named)) if found.row.redacted => {
-                args.words().take(named).chain([&b"(redacted)"[..]]).collect()
-            }
+            Some((found, named)) if found.row.redacted => redacted(found.row, named, args),
             _ => args.words().collect(),
         };
         let usec = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
@@ -230,18 +272,38 @@ impl Execution<'_> {
     }
 }
 
+/// CLIENT REPLY OFF and SKIP take a reply back.
+fn leave_out(session: &mut Session, mark: usize, reply: &mut Reply) {
+    if session.is_muted() {
+        reply.truncate(mark);
+        session.left_out();
+    }
+}
+
+/// The words of a request whose arguments may hold a password, without them (as redis 7.0: HELLO shows what stands beside
+/// AUTH, CONFIG SET the names).
+fn redacted<'a>(row: &Row, named: usize, args: &Args<'a>) -> Vec<&'a [u8]> {
+    let words: Vec<&[u8]> = args.words().collect();
+    let login = words.iter().position(|word| word.eq_ignore_ascii_case(b"auth")).unwrap_or(usize::MAX - 2);
+    let hidden = |at: usize| match row.name {
+        "hello" => at == login + 1 || at == login + 2,
+        "config set" => at % 2 == 1 && words.get(at - 1).is_some_and(|name| names_secret(name)),
+        _ => true,
+    };
+    let shown = |(at, word)| if at >= named && hidden(at) { &b"(redacted)"[..] } else { word };
+    words.iter().copied().enumerate().map(shown).collect()
+}
+
+fn names_secret(name: &[u8]) -> bool {
+    std::str::from_utf8(name).ok().and_then(Setting::find).is_some_and(|setting| setting.secret)
+}
+
 /// A request that did not end well.
 pub(super) enum Rejected {
     /// By the checks.
     Before(Refusal),
     /// By its row.
     Inside(Refusal),
-}
-
-/// The refusal of a wrong number of words; for EXEC it is the end of the transaction.
-fn wrong_arity(row: &Row) -> Refusal {
-    let refusal = Refusal::wrong_arity(&row.name.replace(' ', "|"));
-    if matches!(row.run, Run::Exec) { exec_refused(&refusal) } else { refusal }
 }
 
 /// `ERR unknown command 'x', with args beginning with: 'a' 'b' ` (as redis 7.0, the arguments up to 128 bytes).

@@ -3,6 +3,7 @@
 
 use super::dispatch::{Execution, Rejected};
 use crate::clock::{self, UnixMs};
+use crate::command::acl::{Context, permit};
 use crate::command::args::Args;
 use crate::command::context::ReadCx;
 use crate::command::row::{Row, Run, WalkFn};
@@ -24,6 +25,13 @@ impl Execution<'_> {
         found: Option<(Indexed, usize)>,
         args: &Args<'_>,
     ) -> Result<Option<&'static Row>, Refusal> {
+        // As valkey: before the user's rights are looked at.
+        let never =
+            found.filter(|(found, _)| session.is_authenticated() && found.row.arity_fits(args.word_count()));
+        if let Some(Verdict::Abort(refusal)) = never.map(|(found, _)| judge(found.row, data.limits.dialect)) {
+            self.abort(session, found);
+            return Err(refusal);
+        }
         let queued = self.admit(session, found, args).and_then(|row| match judge(row, data.limits.dialect) {
             Verdict::Run if matches!(row.run, Run::Exec) => self.admit_queue(session).map(|()| Some(row)),
             Verdict::Run => Ok(Some(row)),
@@ -98,12 +106,20 @@ impl Execution<'_> {
         let mut began = clock::instant();
         for (found, named, mut args) in queue.requests() {
             let mark = reply.len();
-            let result = match found.row.run {
-                Run::Walk(walk) => walk_all(walk, data, session, &args, now, reply),
-                _ => self.one(data, session, found.row, &mut args, now, reply),
+            let allowed = if session.is_unlimited() {
+                Ok(())
+            } else {
+                permit(self.server, session, found, &args, Context::Exec, || now)
+            };
+            let result = match (allowed, found.row.run) {
+                (Err(refusal), _) => Err(Rejected::Before(refusal)),
+                (Ok(()), Run::Walk(walk)) => {
+                    walk_all(walk, data, session, &args, now, reply).map_err(Rejected::Inside)
+                }
+                _ => self.one(data, session, found.row, &mut args, now, reply).map_err(Rejected::Inside),
             };
             all = all.and(*result.as_ref().unwrap_or(&After::Continue));
-            let rejected = result.err().map(Rejected::Inside);
+            let rejected = result.err();
             began = self.account(Some((found, named)), rejected, mark, reply, began, &args, session);
         }
         all

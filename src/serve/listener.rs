@@ -165,7 +165,8 @@ struct Dealer {
 impl Dealer {
     fn take_tcp(&self, accepted: io::Result<TcpStream>) {
         let Ok(mut stream) = accepted else { return };
-        if self.admits(&mut stream) {
+        let local = is_local(&stream);
+        if self.admits(&mut stream, local) {
             prepare(&stream, self.server.config.get().tcp_keepalive_s);
             self.deal(Accepted::Tcp(stream));
         }
@@ -174,7 +175,7 @@ impl Dealer {
     /// One too many is closed without a word, as by the servers: before the handshake it could not read it.
     fn take_tls(&self, accepted: io::Result<TcpStream>, handshakes: &Handshakes) {
         let Ok(stream) = accepted else { return };
-        if self.admits(&mut io::sink()) {
+        if self.admits(&mut io::sink(), is_local(&stream)) {
             prepare(&stream, self.server.config.get().tcp_keepalive_s);
             handshakes.begin(stream);
         }
@@ -182,18 +183,27 @@ impl Dealer {
 
     fn take_unix(&self, accepted: io::Result<UnixStream>) {
         let Ok(mut stream) = accepted else { return };
-        if self.admits(&mut stream) {
+        if self.admits(&mut stream, true) {
             self.deal(Accepted::Unix(stream));
         }
     }
 
-    /// Is there room for one more? If not, it is told, as far as that needs no waiting: it is closed either way.
-    fn admits(&self, stream: &mut impl Write) -> bool {
-        let admitted = self.server.status.clients.admit(self.server.config.get().maxclients);
-        if !admitted {
-            let _ = stream.write(format!("-{}\r\n", Refusal::TOO_MANY_CLIENTS).as_bytes());
+    /// Is there room for one more, and may it come from there? If not, it is told, as far as that needs no waiting: it is
+    /// closed either way.
+    fn admits(&self, stream: &mut impl Write, local: bool) -> bool {
+        let config = self.server.config.get();
+        let mut tell = |why: Refusal| drop(stream.write(format!("-{why}\r\n").as_bytes()));
+        if !self.server.status.clients.admit(config.maxclients) {
+            tell(Refusal::TOO_MANY_CLIENTS);
+            return false;
         }
-        admitted
+        if config.protected_mode && !local && self.server.users.default_user().needs_no_password() {
+            tracing::debug!("a client of another machine was refused: protected-mode");
+            tell(Refusal::PROTECTED);
+            self.server.status.clients.turned_away();
+            return false;
+        }
+        true
     }
 
     fn deal(&self, accepted: Accepted) {
@@ -202,6 +212,11 @@ impl Dealer {
             worker.deal(accepted);
         }
     }
+}
+
+/// Does it come from this machine?
+fn is_local(stream: &TcpStream) -> bool {
+    stream.peer_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
 }
 
 /// No delay for small replies; keep-alive as the settings say. Neither is worth refusing a client for.

@@ -247,6 +247,13 @@ impl ClientCounts {
         self.connected.fetch_sub(1, Relaxed);
     }
 
+    /// A client that was admitted is refused after all (protected-mode).
+    pub fn turned_away(&self) {
+        self.leave();
+        self.accepted.fetch_sub(1, Relaxed);
+        self.rejected.fetch_add(1, Relaxed);
+    }
+
     /// A client was cut because it did not read (client-output-buffer-limit).
     pub fn count_evicted(&self) {
         self.evicted.fetch_add(1, Relaxed);

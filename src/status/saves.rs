@@ -99,14 +99,11 @@ impl SaveStatus {
         *self.order.lock() == Order::Stop
     }
 
-    /// Waits for an order, at most this long (`None`: as long as it takes). For the saver alone.
-    pub fn wait(&self, limit: Option<Duration>) -> Woken {
+    /// Waits for an order, at most this long. For the saver alone.
+    pub fn wait(&self, limit: Duration) -> Woken {
         let mut order = self.order.lock();
         if *order == Order::None {
-            match limit {
-                Some(limit) => drop(self.ordered.wait_for(&mut order, limit)),
-                None => self.ordered.wait(&mut order),
-            }
+            self.ordered.wait_for(&mut order, limit);
         }
         match *order {
             Order::None => Woken::Waited,
@@ -233,7 +230,7 @@ mod tests {
     fn one_save_at_a_time_is_asked_for() {
         let saves = SaveStatus::default();
         assert!(saves.ask() && !saves.ask());
-        assert_eq!(saves.wait(None), Woken::Asked);
+        assert_eq!(saves.wait(Duration::ZERO), Woken::Asked);
         saves.begins(10, UnixMs(1_000));
         assert!(!saves.ask() && saves.is_running());
         saves.advanced(4);
@@ -254,10 +251,10 @@ mod tests {
     #[test]
     fn the_end_wins_over_everything() {
         let saves = SaveStatus::default();
-        assert_eq!(saves.wait(Some(Duration::ZERO)), Woken::Waited);
+        assert_eq!(saves.wait(Duration::ZERO), Woken::Waited);
         assert!(saves.ask());
         saves.stop();
         saves.forget_order();
-        assert_eq!((saves.wait(None), saves.ask(), saves.is_stopped()), (Woken::Stopped, false, true));
+        assert_eq!((saves.wait(Duration::ZERO), saves.ask(), saves.is_stopped()), (Woken::Stopped, false, true));
     }
 }

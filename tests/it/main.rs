@@ -11,8 +11,10 @@
 
 mod support;
 
+mod acl;
 mod bad_snapshots;
 mod chain;
+mod client_commands;
 mod clients;
 mod documents;
 mod floors;

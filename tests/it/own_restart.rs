@@ -8,7 +8,9 @@ use crate::support::remora::{Remora, SOON};
 use crate::support::wait;
 use crate::support::{folder, ports};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 for_each_master!(a_restart_needs_the_rest_of_the_stream_only);
 
@@ -200,7 +202,8 @@ fn saves_by_themselves_are_of_one_moment_while_the_stream_goes_on() {
     let Some(master) = Real::start("valkey-9.1", &["--repl-backlog-size 64mb"]) else { return };
     let (dir, path) = dir();
     fill(&master, 0);
-    let remora = follow(&master, &path, &["--save-interval", "1", "--save-max-bytes-per-second", "300kb"]);
+    let remora = follow(&master, &path, &["--save-max-bytes-per-second", "300kb"]);
+    remora.client().must("CONFIG SET save-interval 1");
     let mut client = master.client();
     let mut n = 0;
     wait::until("two saves beside the stream", SOON, || {
@@ -254,6 +257,30 @@ fn sub_replicas_need_the_rest_of_the_stream_only_too() {
     assert_eq!(real.client().digest(), master.client().digest());
     assert_eq!(syncs(&mut master.client()), (1, 1), "of the master, by us alone");
     assert_eq!(syncs(&mut remora.client()), (0, 2), "of this run, by both below");
+}
+
+#[test]
+fn reads_answer_loading_and_the_master_waits_until_the_file_is_loaded() {
+    let Some((master, dir, path)) = after_a_run() else { return };
+    let bytes = fs::read(file(dir.path())).expect("the file");
+    fs::remove_file(file(dir.path())).expect("removing");
+    // A pipe gives the bytes when the test does.
+    let made = Command::new("mkfifo").arg(file(dir.path())).status().expect("running mkfifo");
+    assert!(made.success());
+    let remora = Remora::follow(master.port, &["--dir", &path]);
+    let mut pipe = fs::OpenOptions::new().write(true).open(file(dir.path())).expect("the pipe");
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    pipe.write_all(first).expect("writing");
+    wait::until("the load has begun", SOON, || persistence(&remora, "remora_restore_status") == "loading");
+    assert_eq!(persistence(&remora, "loading"), "1");
+    assert!(remora.client().call("GET key:1").text_starts("LOADING"));
+    assert!(remora.client().call("BGSAVE").text_starts("LOADING"));
+    assert_eq!(master.client().info("replication")["connected_slaves"], "0");
+    pipe.write_all(rest).expect("writing");
+    drop(pipe);
+    remora.wait_linked();
+    assert_same_digest(&master, &remora);
+    assert_eq!(syncs(&mut master.client()), (1, 1));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! CLIENT: what a client says of itself.
 
+use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
 use crate::command::help;
+use crate::command::pause::Paused;
+use crate::command::session::Muted;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
@@ -66,6 +69,61 @@ pub(super) fn no_touch(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Re
     Ok(())
 }
 
+/// `CLIENT REPLY ON|OFF|SKIP`: only ON is answered.
+pub(super) fn reply(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    if args.take("on") {
+        cx.session.set_muted(Muted::No);
+        out.ok();
+    } else if args.take("off") {
+        cx.session.set_muted(Muted::Always);
+    } else if args.take("skip") {
+        cx.session.skip_replies();
+    } else {
+        return Err(Refusal::SYNTAX);
+    }
+    Ok(())
+}
+
+/// `CLIENT PAUSE timeout [WRITE|ALL]`
+pub(super) fn pause(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let timeout = args.integer();
+    let who = match args.is_empty() {
+        true => Paused::All,
+        false if args.take("write") => Paused::Writes,
+        false if args.take("all") => Paused::All,
+        false => return Err(Refusal::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+    };
+    args.end()?;
+    let ms = match timeout {
+        Ok(ms @ 0..) => ms,
+        Ok(_) => return Err(Refusal::text("ERR timeout is negative")),
+        Err(_) => return Err(Refusal::text("ERR timeout is not an integer or out of range")),
+    };
+    cx.server.pause.begin(who, UnixMs(cx.now.0.saturating_add(ms)), cx.now);
+    out.ok();
+    Ok(())
+}
+
+pub(super) fn unpause(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    cx.server.pause.end();
+    out.ok();
+    Ok(())
+}
+
+/// `CLIENT CAPA redirect`: reads are to be answered with the master's address. What is unknown is passed over (as
+/// valkey 8.1).
+pub(super) fn capa(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    if args.any(|word| word.eq_ignore_ascii_case(b"redirect")) {
+        cx.session.set_redirect(true);
+    }
+    out.ok();
+    Ok(())
+}
+
+pub(super) fn import_source(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+    Err(Refusal::text("ERR Server is not in import mode"))
+}
+
 fn on_off(args: &mut Args<'_>) -> Result<bool, Refusal> {
     let on = args.take("on");
     if on || args.take("off") { Ok(on) } else { Err(Refusal::SYNTAX) }
@@ -76,20 +134,32 @@ pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> 
         out,
         "CLIENT",
         &[
+            (
+                "CAPA <option> [<option> ...]",
+                "Says what this client can: REDIRECT, go to the master where it is told to.",
+            ),
             ("GETNAME", "The name of this connection."),
             ("ID", "The number of this connection."),
+            ("IMPORT-SOURCE (ON|OFF)", "Refused: nothing is imported here."),
             ("INFO", "What is known of this connection."),
             ("KILL <ip:port>", "Closes the connection from this address."),
             (
                 "KILL <option> <value> [<option> <value> ...]",
                 "Closes connections. Options: ID, ADDR, LADDR, USER, TYPE (normal, master, replica, pubsub), SKIPME \
-                 (yes, no), MAXAGE (seconds).",
+                 (yes, no), MAXAGE (seconds); below a Valkey master also FLAGS, NAME, IDLE (seconds), LIB-NAME, LIB-VER, DB, \
+                 CAPA, IP, and most of them with NOT- in front.",
             ),
-            ("LIST [TYPE <type> | ID <id> ...]", "What is known of all connections, or of those."),
+            (
+                "LIST [<option> <value> ...]",
+                "What is known of all connections, or of those. Options: TYPE or ID; below a Valkey master those of KILL.",
+            ),
             ("NO-EVICT (ON|OFF)", "Accepted for the sake of clients; nothing is evicted here."),
             ("NO-TOUCH (ON|OFF)", "Accepted for the sake of clients; reads never touch keys here."),
+            ("PAUSE <milliseconds> [WRITE|ALL]", "Lets clients wait with what they ask."),
+            ("REPLY (ON|OFF|SKIP)", "Turns replies to this connection on or off, or skips the next one."),
             ("SETINFO (LIB-NAME|LIB-VER) <value>", "Says which library this is."),
             ("SETNAME <name>", "Names this connection."),
+            ("UNPAUSE", "Ends CLIENT PAUSE."),
         ],
     );
     Ok(())
@@ -122,6 +192,16 @@ mod tests {
             ("CLIENT NO-EVICT on", "+OK\r\n"),
             ("CLIENT NO-TOUCH OFF", "+OK\r\n"),
             ("CLIENT NO-TOUCH foo", "-ERR syntax error\r\n"),
+            ("CLIENT REPLY foo", "-ERR syntax error\r\n"),
+            ("CLIENT REPLY on", "+OK\r\n"),
+            ("CLIENT REPLY off", ""),
+            ("CLIENT PAUSE x", "-ERR timeout is not an integer or out of range\r\n"),
+            ("CLIENT PAUSE -1", "-ERR timeout is negative\r\n"),
+            ("CLIENT PAUSE 0 foo", "-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n"),
+            ("CLIENT PAUSE 0 write", "+OK\r\n"),
+            ("CLIENT UNPAUSE", "+OK\r\n"),
+            ("CLIENT IMPORT-SOURCE on", "-ERR Server is not in import mode\r\n"),
+            ("ASKING", "-ERR This instance has cluster support disabled\r\n"),
             ("CLIENT ID", ":1\r\n"),
         ] {
             assert_eq!(client.ask(request), reply, "{request}");

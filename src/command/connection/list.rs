@@ -1,12 +1,12 @@
 //! CLIENT LIST, INFO and KILL: all connections, seen and closed from one of them.
 
+use super::filter::Filter;
 use crate::clock::UnixMs;
 use crate::command::args::Args;
-use crate::command::clients::{Client, ClientKind};
+use crate::command::clients::Client;
 use crate::command::context::SessionCx;
-use crate::command::session::After;
+use crate::command::session::{After, Session};
 use crate::command::table;
-use crate::number;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
@@ -17,25 +17,17 @@ pub(super) fn info(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) ->
     Ok(())
 }
 
-/// `CLIENT LIST [TYPE type | ID id ...]`
+/// `CLIENT LIST [option value ...]`
 pub(super) fn list(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let (mut kind, mut ids) = (None, None);
-    if args.remaining() == 2 && args.take("type") {
-        kind = Some(parse_kind(args.require()?)?);
-    } else if args.remaining() >= 2 && args.take("id") {
-        let id = |word| number::parse_integer(word).and_then(|id| u64::try_from(id).ok());
-        let all: Option<Vec<u64>> = args.by_ref().map(id).collect();
-        ids = Some(all.ok_or(Refusal::text("ERR Invalid client ID"))?);
-    }
-    args.end()?;
-    let clients = match ids {
-        Some(ids) => ids.into_iter().filter_map(|id| cx.server.clients.get(id)).collect(),
-        None => cx.server.clients.all(),
-    };
+    let filter = Filter::of_list(cx, args)?;
     let mut text = Vec::new();
-    for client in clients.iter().filter(|client| kind.is_none_or(|kind| kind == client.kind())) {
-        let own = (client.id == cx.session.id()).then(|| running(cx, "client|list"));
-        describe(client, own, cx.now, &mut text);
+    for client in cx.server.clients.all().iter().filter(|client| filter.means(client, cx.now)) {
+        let own = client.id == cx.session.id();
+        if !own {
+            describe(client, None, cx.now, &mut text);
+        } else if filter.skip_me != Some(true) {
+            describe(client, Some(running(cx, "client|list")), cx.now, &mut text);
+        }
     }
     out.verbatim("txt", text);
     Ok(())
@@ -46,9 +38,15 @@ fn running(cx: &SessionCx<'_>, command: &'static str) -> &'static str {
     if cx.session.is_executing() { "exec" } else { command }
 }
 
-/// One line, with the fields of redis 8.0 and valkey's traffic counters behind them. Buffers are not counted per
-/// client here and read 0.
-fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &mut Vec<u8>) {
+/// One line, with the fields of redis 8.0 and valkey's traffic counters behind them. `qbuf` is what came and is not
+/// executed, `oll` and `omem` are what waits to be sent; there are no reply buffers of one client, and no blocks of
+/// arguments.
+pub(in crate::command) fn describe(
+    client: &Client,
+    running: Option<&'static str>,
+    now: UnixMs,
+    out: &mut Vec<u8>,
+) {
     let seconds = |since: UnixMs| (now.0 - since.0).max(0) / 1000;
     let row = client.last_row().and_then(table::row);
     let command = running.map(str::to_owned).or_else(|| row.map(|row| row.name.replace(' ', "|")));
@@ -56,21 +54,27 @@ fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &m
     let (net_in, net_out, requests) = client.traffic();
     let (multi, multi_mem) = client.multi();
     let multi = multi.map_or(-1, |queued| queued as i64);
+    let (qbuf, omem) = client.buffers();
+    let own = size_of::<Client>() + size_of::<Session>();
     let place = &client.endpoint;
     let [sub, psub, ssub] = client.subscriptions();
     let head = format!("id={} addr={} laddr={} fd={} name=", client.id, place.addr, place.laddr, place.fd);
     out.extend_from_slice(head.as_bytes());
     out.extend_from_slice(&names.name);
     let middle = format!(
-        " age={} idle={} flags={} db={} sub={sub} psub={psub} ssub={ssub} multi={multi} watch={} qbuf=0 qbuf-free=0 \
-         argv-mem=0 multi-mem={multi_mem} rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 \
-         resp={} lib-name=",
+        " age={} idle={} flags={} db={} sub={sub} psub={psub} ssub={ssub} multi={multi} watch={} qbuf={qbuf} \
+         qbuf-free=0 argv-mem=0 multi-mem={multi_mem} rbs=0 rbp=0 obl=0 oll={} omem={omem} tot-mem={} events={} cmd={} \
+         user={} redir=-1 resp={} lib-name=",
         seconds(client.created),
         seconds(client.last_io()),
         client.flags(),
         client.db().0,
         client.watching(),
+        u8::from(omem > 0),
+        own as u64 + qbuf + omem + multi_mem,
+        if omem > 0 { "rw" } else { "r" },
         command.as_deref().unwrap_or("NULL"),
+        String::from_utf8_lossy(&client.user_name()),
         client.resp(),
     );
     out.extend_from_slice(middle.as_bytes());
@@ -82,90 +86,17 @@ fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &m
     out.extend_from_slice(tail.as_bytes());
 }
 
-fn parse_kind(word: &[u8]) -> Result<ClientKind, Refusal> {
-    match word.to_ascii_lowercase().as_slice() {
-        b"normal" => Ok(ClientKind::Normal),
-        b"slave" | b"replica" => Ok(ClientKind::Replica),
-        b"pubsub" => Ok(ClientKind::Pubsub),
-        b"master" | b"primary" => Ok(ClientKind::Master),
-        _ => {
-            let word = String::from_utf8_lossy(word);
-            Err(Refusal::text(format!("ERR Unknown client type '{word}'")))
-        }
-    }
-}
-
-/// Whom CLIENT KILL means.
-#[derive(Debug, Default)]
-struct Filter<'a> {
-    id: Option<u64>,
-    addr: Option<&'a [u8]>,
-    laddr: Option<&'a [u8]>,
-    kind: Option<ClientKind>,
-    maxage_s: Option<i64>,
-    include_me: bool,
-}
-
-impl<'a> Filter<'a> {
-    fn parse(args: &mut Args<'a>) -> Result<Self, Refusal> {
-        let mut filter = Self::default();
-        while let Some(option) = args.optional() {
-            let value = args.require()?;
-            match option.to_ascii_lowercase().as_slice() {
-                b"id" => filter.id = Some(client_id(value)?),
-                b"type" => filter.kind = Some(parse_kind(value)?),
-                b"addr" => filter.addr = Some(value),
-                b"laddr" => filter.laddr = Some(value),
-                b"user" if value == b"default" => {}
-                b"user" => {
-                    let user = String::from_utf8_lossy(value);
-                    return Err(Refusal::text(format!("ERR No such user '{user}'")));
-                }
-                b"skipme" if value.eq_ignore_ascii_case(b"yes") => filter.include_me = false,
-                b"skipme" if value.eq_ignore_ascii_case(b"no") => filter.include_me = true,
-                b"maxage" => filter.maxage_s = Some(maxage(value)?),
-                _ => return Err(Refusal::SYNTAX),
-            }
-        }
-        Ok(filter)
-    }
-
-    fn means(&self, client: &Client, now: UnixMs) -> bool {
-        self.id.is_none_or(|id| id == client.id)
-            && self.addr.is_none_or(|addr| addr == client.endpoint.addr.as_bytes())
-            && self.laddr.is_none_or(|laddr| laddr == client.endpoint.laddr.as_bytes())
-            && self.kind.is_none_or(|kind| kind == client.kind())
-            && self.maxage_s.is_none_or(|age| (now.0 - client.created.0) / 1000 >= age)
-    }
-}
-
-fn client_id(word: &[u8]) -> Result<u64, Refusal> {
-    let id = number::parse_integer(word).and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
-    id.ok_or(Refusal::text("ERR client-id should be greater than 0"))
-}
-
-fn maxage(word: &[u8]) -> Result<i64, Refusal> {
-    match number::parse_integer(word) {
-        None => Err(Refusal::text("ERR maxage is not an integer or out of range")),
-        Some(age) if age <= 0 => Err(Refusal::text("ERR maxage should be greater than 0")),
-        Some(age) => Ok(age),
-    }
-}
-
 /// `CLIENT KILL addr` answers OK or an error; with filters the number of connections closed.
 pub(super) fn kill(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let old_style = args.remaining() == 1;
-    let filter = if old_style {
-        Filter { addr: args.optional(), include_me: true, ..Filter::default() }
-    } else {
-        Filter::parse(args)?
-    };
+    let filter =
+        if old_style { Filter::of_address(args.optional().unwrap_or_default()) } else { Filter::parse(cx, args)? };
     let mut killed = 0;
     for client in cx.server.clients.all().iter().filter(|client| filter.means(client, cx.now)) {
         if client.id != cx.session.id() {
             client.kill();
             killed += 1;
-        } else if filter.include_me {
+        } else if filter.skip_me == Some(false) {
             // Its own reply is still sent.
             cx.after = After::Close;
             killed += 1;
@@ -215,6 +146,9 @@ mod tests {
             ("CLIENT LIST TYPE foo", "-ERR Unknown client type 'foo'\r\n"),
             ("CLIENT LIST ID x", "-ERR Invalid client ID\r\n"),
             ("CLIENT LIST ID", "-ERR syntax error\r\n"),
+            ("CLIENT LIST USER default", "-ERR syntax error\r\n"),
+            ("CLIENT KILL NOT-ID 9", "-ERR syntax error\r\n"),
+            ("CLIENT KILL NAME 9", "-ERR syntax error\r\n"),
             ("CLIENT KILL 1.1.1.1:1", "-ERR No such client\r\n"),
             ("CLIENT KILL ID 999", ":0\r\n"),
             ("CLIENT KILL ID x", "-ERR client-id should be greater than 0\r\n"),

@@ -1,12 +1,16 @@
 //! The connection itself: who speaks, in which protocol, on which database.
 
 mod client;
+mod filter;
 mod list;
 
+pub(super) use list::describe;
+
+use super::acl::note_failed_login;
 use super::args::Args;
 use super::context::SessionCx;
 use super::row::{Row, container, session};
-use super::session::After;
+use super::session::{After, Muted};
 use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::{Proto, Reply};
@@ -20,8 +24,9 @@ pub static ROWS: &[Row] = &[
     session("select", 2, select).always(),
     session("quit", -1, quit).always().before_auth().while_subscribed(),
     session("reset", 1, reset).always().before_auth().while_subscribed(),
-    session("readonly", 1, ok).always(),
-    session("readwrite", 1, ok).always(),
+    session("readonly", 1, readonly).always(),
+    session("readwrite", 1, readwrite).always(),
+    session("asking", 1, asking),
     container("client", -2).always(),
     session("client id", 2, client::id).always(),
     session("client getname", 2, client::getname).always(),
@@ -32,6 +37,11 @@ pub static ROWS: &[Row] = &[
     session("client kill", -3, list::kill).always(),
     session("client no-evict", 3, client::no_evict).always(),
     session("client no-touch", 3, client::no_touch).always(),
+    session("client reply", 3, client::reply).always(),
+    session("client pause", -3, client::pause).always(),
+    session("client unpause", 2, client::unpause).always(),
+    session("client capa", -3, client::capa).always(),
+    session("client import-source", 3, client::import_source).always(),
     session("client help", 2, client::help).always(),
 ];
 
@@ -57,11 +67,22 @@ fn echo(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(
     Ok(())
 }
 
-/// READONLY and READWRITE concern cluster clients. Redis refuses them outside a cluster, Valkey and remora answer OK:
-/// node-redis with `readonly: true` reconnects for ever otherwise.
-fn ok(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+/// READONLY and READWRITE concern cluster clients, and those that can be redirected (CLIENT CAPA). Redis refuses them
+/// outside a cluster, Valkey and remora answer OK: node-redis with `readonly: true` reconnects for ever otherwise.
+fn readonly(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    cx.session.set_readonly(true);
     out.ok();
     Ok(())
+}
+
+fn readwrite(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    cx.session.set_readonly(false);
+    out.ok();
+    Ok(())
+}
+
+fn asking(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+    Err(Refusal::text("ERR This instance has cluster support disabled"))
 }
 
 /// `HELLO [version [AUTH user password] [SETNAME name]]`: all or nothing, as redis 7.2.
@@ -87,7 +108,7 @@ fn hello(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result
         }
     }
     if let Some((user, password)) = login {
-        log_in(cx, user, password)?;
+        log_in(cx, args.word(0).unwrap_or_default(), user, password)?;
     }
     if !cx.session.is_authenticated() {
         return Err(Refusal::NO_AUTH_HELLO);
@@ -125,26 +146,26 @@ fn greet(cx: &SessionCx<'_>, out: &mut Reply) {
 fn auth(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     match (args.require()?, args.optional(), args.is_empty()) {
         (password, None, _) => {
-            if cx.server.config.get().requirepass.is_none() {
+            if cx.server.users.default_user().needs_no_password() {
                 return Err(Refusal::AUTH_WITHOUT_PASSWORD);
             }
-            log_in(cx, b"default", password)?;
+            log_in(cx, args.word(0).unwrap_or_default(), b"default", password)?;
         }
-        (user, Some(password), true) => log_in(cx, user, password)?,
+        (user, Some(password), true) => log_in(cx, args.word(0).unwrap_or_default(), user, password)?,
         _ => return Err(Refusal::SYNTAX),
     }
     out.ok();
     Ok(())
 }
 
-/// There is one user, `default`; without `requirepass` any password of it is right (as a `nopass` user).
-fn log_in(cx: &mut SessionCx<'_>, user: &[u8], password: &[u8]) -> Result<(), Refusal> {
-    let config = cx.server.config.get();
-    let right = config.requirepass.as_ref().is_none_or(|secret| secret.matches(password));
-    if user != b"default" || !right {
+/// `command`: AUTH or HELLO as it was typed, for the log of what was refused.
+fn log_in(cx: &mut SessionCx<'_>, command: &[u8], user: &[u8], password: &[u8]) -> Result<(), Refusal> {
+    let users = &cx.server.users;
+    let Some(user) = users.log_in(user, password) else {
+        note_failed_login(cx.server, cx.session, command, user, cx.now);
         return Err(Refusal::WRONG_PASS);
-    }
-    cx.session.set_authenticated(true);
+    };
+    cx.session.log_in(user, users);
     Ok(())
 }
 
@@ -173,9 +194,11 @@ fn reset(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<()
     session.unwatch();
     session.select(DbIndex(0));
     session.speak(Proto::Resp2);
-    session.set_authenticated(cx.server.config.get().requirepass.is_none());
+    session.log_out(&cx.server.users);
     session.client().change_names(|names| names.name.clear());
     session.client().set_flags(Some(false), Some(false));
+    session.set_readonly(false);
+    session.set_muted(Muted::No);
     out.proto = Proto::Resp2;
     out.simple("RESET");
     Ok(())

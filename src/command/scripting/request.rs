@@ -1,7 +1,9 @@
 //! What a client asks of the machinery that runs scripts, away from its connection: the words, and who asks.
 
+use crate::command::acl::User;
 use crate::command::args::{Args, Span};
 use crate::command::clients::Client;
+use crate::command::session::Session;
 use crate::position::DbIndex;
 use crate::resp::reply::Proto;
 use std::sync::Arc;
@@ -33,11 +35,14 @@ pub struct Request {
     pub proto: Proto,
     /// Who asks, for SLOWLOG.
     pub client: Arc<Client>,
+    /// As whom: the script may do no more.
+    pub user: Arc<User>,
 }
 
 impl Request {
-    /// Copies the words of `args`.
-    pub fn new(task: Task, args: &Args<'_>, db: DbIndex, proto: Proto, client: Arc<Client>) -> Self {
+    /// Copies the words of `args`, and who the session is.
+    pub fn new(task: Task, args: &Args<'_>, session: &Session) -> Self {
+        let (client, user) = (Arc::clone(session.client()), Arc::clone(session.user()));
         let mut frame = Vec::with_capacity(args.words().map(<[u8]>::len).sum());
         let mut spans = Vec::with_capacity(args.word_count());
         for word in args.words() {
@@ -45,7 +50,8 @@ impl Request {
             frame.extend_from_slice(word);
             spans.push(Span { start, end: frame.len() as u32 });
         }
-        Self { task, frame: frame.into(), spans: spans.into(), db, proto, client }
+        let (db, proto) = (session.db(), session.proto());
+        Self { task, frame: frame.into(), spans: spans.into(), db, proto, client, user }
     }
 
     /// The words, the cursor on word `at`.

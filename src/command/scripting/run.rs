@@ -55,8 +55,7 @@ fn hand_in(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply, task: T
     if let Some(run) = scripts.busy(cx.server.config.get().busy_reply_threshold_ms) {
         return Err(busy_refusal(&run, cx.data.limits.dialect.is_valkey()));
     }
-    let client = cx.session.client().clone();
-    let request = Request::new(task, args, cx.session.db(), cx.session.proto(), client);
+    let request = Request::new(task, args, cx.session);
     if cx.session.is_executing() {
         return scripts.run_inline(cx.data, cx.server, &request, out);
     }

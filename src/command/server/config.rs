@@ -34,6 +34,10 @@ pub(super) fn set(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) 
             Refusal::text(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"))
         }
     })?;
+    if pairs.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"requirepass")) {
+        cx.server.users.set_default_password(cx.server.config.get().requirepass.as_ref());
+        cx.session.follow_users(&cx.server.users);
+    }
     let names: Vec<_> = pairs.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
     tracing::info!(settings = names.join(" "), client = cx.session.id(), "settings changed");
     out.ok();
@@ -42,6 +46,7 @@ pub(super) fn set(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) 
 
 pub(super) fn resetstat(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     cx.server.status.reset();
+    cx.server.users.log.reset_counts();
     out.ok();
     Ok(())
 }

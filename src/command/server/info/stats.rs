@@ -1,6 +1,7 @@
 //! Section of counters and rates.
 
 use super::Text;
+use crate::command::acl::Reason;
 use crate::command::context::SessionCx;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -47,7 +48,12 @@ pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("total_error_replies", totals.error_replies());
     text.fixed("dump_payload_sanitizations:0 client_query_buffer_limit_disconnections:0");
     text.field("client_output_buffer_limit_disconnections", status.clients.evicted());
-    text.fixed(
-        "acl_access_denied_auth:0 acl_access_denied_cmd:0 acl_access_denied_key:0 acl_access_denied_channel:0",
-    );
+    let denied = |reason| cx.server.users.log.count(reason);
+    text.field("acl_access_denied_auth", denied(Reason::Auth));
+    text.field("acl_access_denied_cmd", denied(Reason::Command));
+    text.field("acl_access_denied_key", denied(Reason::Key));
+    text.field("acl_access_denied_channel", denied(Reason::Channel));
+    if cx.data.limits.dialect.has_database_rules() {
+        text.field("acl_access_denied_db", denied(Reason::Database));
+    }
 }

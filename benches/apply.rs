@@ -1,5 +1,7 @@
 //! How fast a replica applies its master's stream: SETs of 16 byte keys and 100 byte values, per second of CPU.
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
+
 #[path = "common/mod.rs"]
 mod common;
 

@@ -3,6 +3,7 @@
 //!
 //! `cargo bench --bench capture -- [keys]`, 1M unless told; `--smoke` runs a small one as a test.
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use remora::allocator::memory;

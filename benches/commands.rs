@@ -4,6 +4,7 @@
 //! connections; the servers stand on the first core, the load on the others; remora with one worker.
 //! `--only HGET` measures the commands whose name contains this.
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
 #[path = "common/mod.rs"]

@@ -2,6 +2,8 @@
 //!
 //! The master is a script that sends at full speed from memory; the real servers load from the socket, without a file.
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
+
 #[path = "common/mod.rs"]
 mod common;
 

@@ -1,5 +1,7 @@
 //! Resident bytes per key: strings with keys of 16 bytes and values of 100, against the same server when empty.
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
+
 #[path = "common/mod.rs"]
 mod common;
 

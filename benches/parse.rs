@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench parse -- [keys] [value bytes]`, 5M and 100 unless told; `--smoke` runs a small one as a test.
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use bytes::Bytes;

@@ -3,6 +3,8 @@
 //! Fifty connections, keys by chance. The servers stand on the first core, the load on the others; remora with one worker, as the others
 //! answer from one thread.
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
+
 #[path = "common/mod.rs"]
 mod common;
 

@@ -1,6 +1,8 @@
 //! What it costs to pass the stream on: CPU per 1000 commands, with 1, 4 and 16 sub-replicas that take it as fast as it
 //! comes, at full speed and one command at a time. What applying alone costs is in it; the row with 0 shows that.
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
+
 #[path = "common/mod.rs"]
 mod common;
 

@@ -76,6 +76,7 @@ fn tell(server: &Path, master_port: u16, port: u16) {
     );
 }
 
+#[allow(clippy::disallowed_methods, reason = "PATH is no setting")]
 fn find_server() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let candidates = |name: &'static str| std::env::split_paths(&path).map(move |dir| dir.join(name)).collect();

@@ -2,6 +2,7 @@
 //!
 //! They run the built program against real servers (brought by `tests/peers`) and against scripted masters.
 
+#![allow(clippy::disallowed_methods, reason = "tests wait and look at their surroundings")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

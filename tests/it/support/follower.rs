@@ -127,10 +127,12 @@ impl Follower {
             let length = line.strip_prefix('$').and_then(|text| text.parse().ok());
             return (self.bytes(length.unwrap_or_else(|| panic!("a snapshot's first line, not {line}"))), false);
         };
+        let mut searched = 0;
         let at = loop {
-            if let Some(at) = memchr::memmem::find(&self.buf, mark.as_bytes()) {
-                break at;
+            if let Some(at) = memchr::memmem::find(&self.buf[searched..], mark.as_bytes()) {
+                break searched + at;
             }
+            searched = (self.buf.len() + 1).saturating_sub(mark.len());
             assert!(self.read(PATIENCE), "the end mark, not the end");
         };
         let snapshot = self.buf.drain(..at).collect();

@@ -56,6 +56,14 @@ pub(super) fn check(user: &User, found: Indexed, words: &[&[u8]], db: DbIndex) -
     Err(worst)
 }
 
+/// A user of all commands, keys and databases, but not of all channels, and a command that names no channel: most that
+/// users with `acl-pubsub-default resetchannels` ask.
+pub(super) fn needs_no_look(user: &User, found: Indexed) -> bool {
+    let root = user.root();
+    let whole = root.all_commands && root.all_keys && root.databases.is_none();
+    whole && known::all()[known::of_row(found.index)].channels.is_none()
+}
+
 /// May the user read every key? BY and GET of SORT reach keys that no argument names.
 pub(super) fn reads_all_keys(user: &User, found: Indexed, words: &[&[u8]], db: DbIndex) -> bool {
     let number = known::of_row(found.index);

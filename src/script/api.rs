@@ -2,13 +2,19 @@
 
 use super::raise;
 use super::wording::Wording;
+use crate::command::acl::{User, would_permit};
 use crate::command::scripting::cache::Sha;
 use crate::command::table;
 use crate::dataset::Dialect;
+use crate::position::DbIndex;
 use crate::resp::reply::Proto;
 use mlua::{Lua, LuaString, Table, Value, Variadic};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+
+/// As whom and in which database the present run began.
+pub(super) type Asker = Rc<RefCell<Option<(Arc<User>, DbIndex)>>>;
 
 /// Longest text that redis.log writes, bytes (as redis: `LOG_MAX_LEN`).
 const LOG_BYTES_MAX: usize = 1024;
@@ -22,6 +28,7 @@ pub(super) fn fill(
     dialect: Dialect,
     wording: &'static Wording,
     spoken: &Rc<Cell<Proto>>,
+    asker: &Asker,
 ) -> mlua::Result<()> {
     log_and_version(lua, redis, dialect, wording)?;
     let spoken = Rc::clone(spoken);
@@ -34,7 +41,8 @@ pub(super) fn fill(
         "set_repl",
         lua.create_function(move |lua, args: Variadic<Value>| set_repl(lua, &args, wording))?,
     )?;
-    let check = move |lua: &Lua, args: Variadic<Value>| acl_check_cmd(lua, &args, wording);
+    let asker = Rc::clone(asker);
+    let check = move |lua: &Lua, args: Variadic<Value>| acl_check_cmd(lua, &args, wording, &asker);
     redis.raw_set("acl_check_cmd", lua.create_function(check)?)?;
     for (name, value) in [("REPL_NONE", 0), ("REPL_AOF", 1), ("REPL_SLAVE", 2), ("REPL_REPLICA", 2)] {
         redis.raw_set(name, value)?;
@@ -153,7 +161,7 @@ fn set_repl(lua: &Lua, args: &[Value], wording: &Wording) -> mlua::Result<()> {
     Ok(())
 }
 
-fn acl_check_cmd(lua: &Lua, args: &[Value], wording: &'static Wording) -> mlua::Result<bool> {
+fn acl_check_cmd(lua: &Lua, args: &[Value], wording: &'static Wording, asker: &Asker) -> mlua::Result<bool> {
     if args.is_empty() {
         return Err(raise::line(wording.no_arguments));
     }
@@ -163,7 +171,10 @@ fn acl_check_cmd(lua: &Lua, args: &[Value], wording: &'static Wording) -> mlua::
         words.push(word.as_bytes().to_vec());
     }
     match table::find(&words[0], words.get(1).map(Vec::as_slice)) {
-        Some(_) => Ok(true),
+        Some((found, _)) => Ok(asker.borrow().as_ref().is_none_or(|(user, db)| {
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            would_permit(user, found, &words, *db)
+        })),
         None => Err(raise::line(format!("ERR Invalid command passed to {}.acl_check_cmd()", wording.api))),
     }
 }

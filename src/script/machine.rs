@@ -21,6 +21,8 @@ pub(super) struct Vm {
     pub(super) handler: Function,
     /// What redis.setresp has set in this run.
     pub(super) spoken: Rc<Cell<Proto>>,
+    /// As whom the present run acts.
+    pub(super) asker: api::Asker,
     /// Whose master's wording and names it has.
     pub(super) dialect: Dialect,
 }
@@ -41,7 +43,8 @@ impl Vm {
         let wording = wording(dialect);
         let spoken = Rc::new(Cell::new(Proto::Resp2));
         let redis = lua.create_table()?;
-        api::fill(lua, &redis, dialect, wording, &spoken)?;
+        let asker = api::Asker::default();
+        api::fill(lua, &redis, dialect, wording, &spoken, &asker)?;
         let handler = lua.create_function(handler)?;
         machine.globals.raw_set("redis", &redis)?;
         if dialect.is_valkey() {
@@ -60,7 +63,7 @@ impl Vm {
         }
         let fields = Fields::new(lua)?;
         machine.seal()?;
-        Ok(Self { machine, redis, fields, handler, spoken, dialect })
+        Ok(Self { machine, redis, fields, handler, spoken, asker, dialect })
     }
 
     /// The names that a library finds while it is loaded: `redis`, which can register functions and little more.

@@ -16,6 +16,7 @@ pub(super) enum Callee {
 /// Runs `callee` and writes its reply, which may be an error line. `name` is the script's hash or the function's name.
 pub(super) fn run(vm: &Vm, callee: &Callee, caller: &Caller<'_>, name: &[u8], out: &mut Reply) {
     caller.spoken.set(Proto::Resp2);
+    vm.asker.replace(Some((std::sync::Arc::clone(caller.user), caller.db)));
     let mark = out.len();
     let outcome = vm.machine.lua.scope(|scope| {
         vm.redis

@@ -234,6 +234,21 @@ fn functions_follow_the_master() {
 }
 
 #[test]
+fn a_script_may_do_no_more_than_who_calls_it() {
+    let Some((_master, remora)) = pair(&[]) else { return };
+    let mut client = remora.client();
+    client.must("ACL SETUSER small on nopass ~k +eval +get +auth");
+    client.must("AUTH small x");
+    assert_eq!(client.must("EVAL \"return redis.call('GET', 'k')\" 0").text(), "v");
+    for line in ["EVAL \"return redis.call('GET', 'other')\" 0", "EVAL \"return redis.call('STRLEN', 'k')\" 0"] {
+        let reply = client.call(line);
+        assert!(reply.is_error() && reply.text().contains("ACL failure in script"), "{line}: {reply:?}");
+    }
+    let asked = "EVAL \"return {redis.acl_check_cmd('GET', 'k'), redis.acl_check_cmd('GET', 'x')}\" 0";
+    assert_eq!(client.must(asked).items(), [Value::Int(1), Value::Null]);
+}
+
+#[test]
 fn pipelined_scripts_answer_in_order() {
     let Some((_master, remora)) = pair(&[]) else { return };
     let mut client = remora.client();

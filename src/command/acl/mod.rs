@@ -29,6 +29,7 @@ use super::row::{Row, container, session};
 use super::session::{Server, Session};
 use super::table::Indexed;
 use crate::clock::UnixMs;
+use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
 use smallvec::SmallVec;
 
@@ -90,6 +91,11 @@ pub fn permit(
             Err(worded(user, found.row, denied, context))
         }
     }
+}
+
+/// Would this user be allowed to do this? Nothing is counted or logged (redis.acl_check_cmd).
+pub fn would_permit(user: &User, found: Indexed, words: &[&[u8]], db: DbIndex) -> bool {
+    check::check(user, found, words, db).is_ok()
 }
 
 /// Is it a command that reads or writes data?

@@ -62,7 +62,11 @@ fn attach(contender: &Contender, link: &mut Link, count: usize) -> Vec<Follower>
     let introduced = |_| Follower::introduced_as(contender.port, &capabilities);
     let mut followers: Vec<Follower> = (0..count).map(introduced).collect();
     followers.iter_mut().for_each(|follower| follower.say("PSYNC ? -1"));
-    let offsets: Vec<u64> = followers.iter_mut().map(|follower| follower.synced().offset).collect();
+    // Side by side: the slowest sets the pace of a snapshot that several share.
+    let offsets: Vec<u64> = std::thread::scope(|scope| {
+        let all: Vec<_> = followers.iter_mut().map(|follower| scope.spawn(|| follower.synced().offset)).collect();
+        all.into_iter().map(|thread| thread.join().expect("a snapshot")).collect()
+    });
     link.say(PING);
     for (follower, offset) in followers.iter_mut().zip(offsets) {
         follower.ack_until_stream(offset);

@@ -72,7 +72,9 @@ pub async fn run(
     }
     // The listeners and workers went with their future: no new clients, and the present ones are cut.
     tracing::info!("stopping");
-    drop(scripts);
+    if let Some(scripts) = scripts {
+        scripts.stop();
+    }
     link.stop();
     // Behind the link: sub-replicas take the rest of what was applied.
     feeder.stop();

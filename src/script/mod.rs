@@ -51,6 +51,11 @@ mod absent {
     /// No thread.
     pub struct ScriptThread;
 
+    impl ScriptThread {
+        /// Nothing is to be ended.
+        pub fn stop(self) {}
+    }
+
     /// Starts nothing: the desk refuses what is handed in.
     pub fn start(_: Reader, _: Arc<Server>) -> std::io::Result<ScriptThread> {
         Ok(ScriptThread)

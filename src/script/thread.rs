@@ -50,6 +50,11 @@ pub fn start(reader: Reader, server: Arc<Server>) -> io::Result<ScriptThread> {
     Ok(ScriptThread { server, stopping, queue, thread: Some(thread) })
 }
 
+impl ScriptThread {
+    /// Ends the thread, and the script that it runs.
+    pub fn stop(self) {}
+}
+
 impl Drop for ScriptThread {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);

@@ -84,6 +84,10 @@ pub const DATABASES_MAX: usize = 16 * 1024;
 pub const SNAPSHOT_RESERVE_KEYS_MAX: u64 = 1 << 20;
 /// Default of `maxclients` (as redis).
 pub const MAXCLIENTS_DEFAULT: usize = 10_000;
+/// Bytes that may wait for one client in any case, also where `client-output-buffer-limit` sets no limit.
+pub const MAILBOX_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Default of `tracking-table-max-keys` (as redis).
+pub const TRACKED_KEYS_DEFAULT: usize = 1_000_000;
 /// Most channels, patterns and shard channels that one client may be subscribed to (redis has no bound).
 pub const SUBSCRIPTIONS_PER_CLIENT_MAX: usize = 1 << 20;
 /// Most members that ZRANDMEMBER picks with repetition (redis has no bound and runs out of memory).

@@ -12,6 +12,7 @@ use crate::dataset::Dataset;
 use crate::dataset::gate::{Reader, Writer, gate};
 use crate::disk::Saver;
 use crate::downstream::Feeder;
+use crate::hub::Hub;
 use crate::position::{DbIndex, Offset, Position, ReplId};
 use crate::progress::{self, Screen};
 use crate::repl::backlog::Backlog;
@@ -27,6 +28,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
+/// How often keys are looked for that have expired.
+const TICK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often rates are sampled.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -66,6 +69,7 @@ pub async fn run(
         () = serve_admin(admin) => {}
         () = sample(&status) => {}
         () = refresh(&tls, &server.config) => {}
+        () = tick(&server.hub) => {}
         () = progress::show(&status, screen) => {}
         () = watch_sentinels(Arc::clone(&server.config), &tls, &server.master) => {}
         () = stop => {}
@@ -146,6 +150,15 @@ async fn serve_admin(admin: Option<Admin>) {
     match admin {
         Some(admin) => admin.serve().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Tells of keys that expire.
+async fn tick(hub: &Hub) {
+    let mut tick = tokio::time::interval(TICK_INTERVAL);
+    loop {
+        tick.tick().await;
+        hub.tick(UnixMs::now());
     }
 }
 

@@ -238,10 +238,16 @@ impl Client {
 
     /// The letters of `flags=`.
     pub fn flags(&self) -> String {
+        let mailbox = &self.mailbox;
         let letters = [
             (self.is_sub_replica(), 'S'),
-            (self.mailbox.is_subscriber(), 'P'),
+            (mailbox.is_monitor(), 'O'),
+            (mailbox.is_subscriber(), 'P'),
             (self.multi().0.is_some(), 'x'),
+            (mailbox.is_waiting(), 'b'),
+            (mailbox.is_tracking(), 't'),
+            (mailbox.is_redirect_broken(), 'R'),
+            (mailbox.is_broadcast_to(), 'B'),
             (self.is_touched(), 'd'),
             (self.endpoint.unix, 'U'),
             (self.readonly.load(Relaxed), 'r'),
@@ -379,6 +385,8 @@ impl std::ops::Deref for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
+        // Whoever still has it knows that nobody reads its mail any more.
+        self.client.kill();
         self.clients.shard(self.client.id).lock().remove(&self.client.id);
     }
 }

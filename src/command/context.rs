@@ -2,6 +2,7 @@
 
 use super::session::{After, Server, Session};
 use crate::clock::UnixMs;
+use crate::config::EventClasses;
 use crate::dataset::hash::Hash;
 use crate::dataset::list::List;
 use crate::dataset::set::Set;
@@ -14,12 +15,39 @@ use crate::hub::Effects;
 use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::DoubleStyle;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 thread_local! {
     /// Keys that lookups of this thread have found and not found. Beside the context, so that nothing is handed
     /// through the rows for the sake of two counters.
     static LOOKUPS: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// A key that was not found, and in which database.
+pub type Missed = (DbIndex, Box<[u8]>);
+
+thread_local! {
+    /// Keys that lookups of this thread have not found, while somebody wants to hear of them.
+    static MISSED: RefCell<Option<Vec<Missed>>> = const { RefCell::new(None) };
+    /// Are they kept? Apart, so that a miss looks at a plain flag.
+    static KEEPS_MISSED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps the keys that lookups of this thread do not find from now on, until [`take_missed`].
+pub fn keep_missed() {
+    KEEPS_MISSED.set(true);
+    MISSED.set(Some(Vec::new()));
+}
+
+/// The keys that were not found since [`keep_missed`], in order.
+pub fn take_missed() -> Vec<Missed> {
+    KEEPS_MISSED.set(false);
+    MISSED.take().unwrap_or_default()
+}
+
+#[cold]
+fn missed(db: DbIndex, key: &[u8]) {
+    MISSED.with_borrow_mut(|missed| missed.iter_mut().for_each(|all| all.push((db, key.into()))));
 }
 
 fn count_lookup(which: impl FnOnce(&mut (u64, u64)) -> &mut u64) {
@@ -58,6 +86,9 @@ impl<'a> ReadCx<'a> {
     pub fn lookup(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
         let Some(entry) = self.keyspace()?.get(key).filter(|entry| !entry.is_expired(self.now)) else {
             count_lookup(|counts| &mut counts.1);
+            if KEEPS_MISSED.get() {
+                missed(self.db, key);
+            }
             return Ok(None);
         };
         count_lookup(|counts| &mut counts.0);
@@ -202,24 +233,58 @@ impl ApplyCx<'_> {
         }
     }
 
-    /// Stores a value, replacing what was there and its expiry.
+    /// The value at a key was changed: who tracks, watches or waits for it is told, and subscribers get the event of
+    /// this name. While nobody wants to hear of it this is a branch.
+    #[inline]
+    pub fn changed(&mut self, class: EventClasses, event: &'static str, key: &[u8]) {
+        self.effects.changed(class, event, self.db, key);
+    }
+
+    /// An event of a key whose value counts as unchanged: consumer groups, counters of streams (as the servers).
+    #[inline]
+    pub fn told(&mut self, class: EventClasses, event: &'static str, key: &[u8]) {
+        self.effects.event(class, event, self.db, key);
+    }
+
+    /// A key was made that was not there: an event of its own, which comes first.
+    #[inline]
+    pub fn made(&mut self, key: &[u8]) {
+        self.effects.event(EventClasses::NEW, "new", self.db, key);
+    }
+
+    /// Tells of a new key, if somebody wants to hear of those and it is one.
+    #[inline]
+    pub fn before_store(&mut self, key: &[u8]) {
+        if self.effects.tells(EventClasses::NEW)
+            && self.data.db(self.db).is_some_and(|keys| keys.get(key).is_none())
+        {
+            self.made(key);
+        }
+    }
+
+    /// Stores a value, replacing what was there and its expiry. [`ApplyCx::changed`] must follow.
     pub fn store(&mut self, key: &[u8], value: Value, expiry: Option<UnixMs>) -> Result<(), Refusal> {
+        self.before_store(key);
         let old = self.keyspace()?.insert(key, value, expiry);
         self.trash.value(old);
         Ok(())
     }
 
-    /// Stores a string, replacing what was there and its expiry.
+    /// Stores a string, replacing what was there and its expiry. [`ApplyCx::changed`] must follow.
     pub fn store_string(&mut self, key: &[u8], bytes: &[u8], expiry: Option<UnixMs>) -> Result<(), Refusal> {
+        self.before_store(key);
         let old = self.keyspace()?.set_string(key, bytes, StrForm::Auto, expiry);
         self.trash.value(old);
         Ok(())
     }
 
-    /// Removes a key (DEL, an emptied collection); `false` if it was not there.
+    /// Removes a key (DEL, an emptied collection) and tells so; `false` if it was not there.
     pub fn delete(&mut self, key: &[u8]) -> Result<bool, Refusal> {
         let old = self.keyspace()?.remove(key);
         let there = old.is_some();
+        if there {
+            self.changed(EventClasses::GENERIC, "del", key);
+        }
         self.trash.value(old.map(|(value, _)| value));
         Ok(there)
     }

@@ -6,6 +6,7 @@
 use super::args::Args;
 use super::context::{ApplyCx, ReadCx};
 use super::row::{Keys, Row, read, write};
+use crate::config::EventClasses;
 use crate::dataset::hyperloglog::{self as hll, Corrupt};
 use crate::dataset::{StrForm, ValueMut};
 use crate::resp::refusal::Refusal;
@@ -69,6 +70,7 @@ fn pfcount_applied(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
         hll::store_count(bytes, count);
     }
     cx.keyspace()?.set_form(key, StrForm::Raw);
+    cx.effects.touched(cx.db, key);
     Ok(())
 }
 
@@ -79,9 +81,14 @@ fn pfadd(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
         let mut bytes = hll::empty();
         hll::add(&mut bytes, args, sparse_max)?;
         cx.keyspace()?.set_string(key, &bytes, StrForm::Raw, None);
+        cx.made(key);
+        cx.changed(EventClasses::STRING, "pfadd", key);
         return Ok(());
     }
-    cx.keyspace()?.edit_string(key, |bytes| hll::add(bytes, args, sparse_max)).transpose()?;
+    let changed = cx.keyspace()?.edit_string(key, |bytes| hll::add(bytes, args, sparse_max)).transpose()?;
+    if changed == Some(true) {
+        cx.changed(EventClasses::STRING, "pfadd", key);
+    }
     Ok(())
 }
 
@@ -97,9 +104,11 @@ fn pfmerge(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let target = args.require()?;
     if cx.string(target)?.is_none() {
         cx.keyspace()?.set_string(target, &hll::empty(), StrForm::Raw, None);
+        cx.made(target);
     }
     let raise = |bytes: &mut Vec<u8>| hll::raise(bytes, &registers, dense, sparse_max);
     cx.keyspace()?.edit_string(target, raise).transpose()?;
+    cx.changed(EventClasses::STRING, "pfadd", target);
     Ok(())
 }
 

@@ -12,14 +12,29 @@ pub type ReadFn = fn(&ReadCx<'_>, &mut Args<'_>, &mut Reply) -> Result<(), Refus
 pub type WalkFn = fn(&ReadCx<'_>, &mut Args<'_>, u64, &mut Reply) -> Result<(u64, usize), Refusal>;
 /// Applies: changes `&mut Dataset`, writes no reply. An error means that the command could not be applied.
 pub type WriteFn = fn(&mut ApplyCx<'_>, &mut Args<'_>) -> Result<(), Refusal>;
+/// Reads, and may ask to wait until one of its keys changes: then nothing was written.
+pub type WaitFn = fn(&ReadCx<'_>, &mut Args<'_>, &mut Reply) -> Result<Option<Await>, Refusal>;
 /// Concerns the connection or the server.
 pub type SessionFn = fn(&mut SessionCx<'_>, &mut Args<'_>, &mut Reply) -> Result<(), Refusal>;
+
+/// What a read that found nothing waits with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Await {
+    /// How long, milliseconds; `None` is for ever.
+    pub timeout_ms: Option<u64>,
+    /// The keys whose changes it waits for.
+    pub keys: Vec<Vec<u8>>,
+    /// The request to be asked again, with what it meant at the beginning.
+    pub request: Vec<Vec<u8>>,
+}
 
 /// What a row may do.
 #[derive(Clone, Copy, Debug)]
 pub enum Run {
     /// A read by clients.
     Read(ReadFn),
+    /// A read by clients that may wait.
+    Wait(WaitFn),
     /// A read whose cost is the size of the database: in slices.
     Walk(WalkFn),
     /// A write: by the stream only; clients get READONLY.
@@ -87,6 +102,11 @@ pub struct Row {
 /// A row that reads.
 pub const fn read(name: &'static str, arity: i16, keys: Keys, f: ReadFn) -> Row {
     Row::new(name, arity, keys, Run::Read(f))
+}
+
+/// A row that reads and may wait for its keys.
+pub const fn waiting_read(name: &'static str, arity: i16, keys: Keys, f: WaitFn) -> Row {
+    Row::new(name, arity, keys, Run::Wait(f))
 }
 
 /// A row that reads the whole database and answers an array.

@@ -4,12 +4,14 @@ use super::acl::{BadUsers, Login, User, Users};
 use super::clients::{Client, Clients, Endpoint, Member};
 use super::introduction::Introduction;
 use super::pause::Pause;
+use super::row::Await;
 use super::scripting::desk::Scripts;
+use super::table::Indexed;
 use super::transaction::{Queue, Watched, Watching};
 use crate::clock::UnixMs;
 use crate::config::{LiveConfig, Master};
 use crate::dataset::Dataset;
-use crate::hub::{Hub, Kind, Subscriber};
+use crate::hub::{Hub, Kind, Monitor, Subscriber, Tracker, Wait};
 use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::{Proto, Reply};
@@ -34,6 +36,10 @@ pub struct Session {
     /// It wants to be sent to the master instead of being answered (CLIENT CAPA redirect), unless it said READONLY.
     redirected: bool,
     readonly: bool,
+    tracker: Option<Box<Tracker>>,
+    monitor: Option<Monitor>,
+    asked: Option<Box<Await>>,
+    pending: Option<Box<Pending>>,
     /// The queue of EXEC is running: nothing may make the client wait.
     executing: bool,
     /// What is queued since MULTI.
@@ -59,6 +65,10 @@ impl Session {
             muted: Muted::No,
             redirected: false,
             readonly: false,
+            tracker: None,
+            monitor: None,
+            asked: None,
+            pending: None,
             executing: false,
             queue: None,
             watching: None,
@@ -135,6 +145,69 @@ impl Session {
     /// `while_subscribed` may run.
     pub fn is_listening(&self) -> bool {
         self.listening
+    }
+
+    /// Not all commands are allowed: it is listening, or monitors.
+    pub fn is_restricted(&self) -> bool {
+        self.listening || self.monitor.is_some()
+    }
+
+    /// MONITOR; `false` if it did so already.
+    pub(super) fn begin_monitor(&mut self, hub: &Arc<Hub>) -> bool {
+        let begins = self.monitor.is_none();
+        if begins {
+            self.monitor = Some(Monitor::new(hub, self.client.mailbox()));
+        }
+        begins
+    }
+
+    /// Does it see every command?
+    pub fn is_monitor(&self) -> bool {
+        self.monitor.is_some()
+    }
+
+    pub(super) fn end_monitor(&mut self) {
+        self.monitor = None;
+    }
+
+    /// Are the keys that it reads remembered, or may they be?
+    pub fn is_tracking(&self) -> bool {
+        self.tracker.is_some()
+    }
+
+    /// Its tracking, if it tracks.
+    pub fn tracker(&self) -> Option<&Tracker> {
+        self.tracker.as_deref()
+    }
+
+    /// Its tracking for changing.
+    pub fn tracker_mut(&mut self) -> Option<&mut Tracker> {
+        self.tracker.as_deref_mut()
+    }
+
+    /// Begins to track, or ends it. One that tracks already is changed instead.
+    pub(super) fn track(&mut self, tracker: Option<Tracker>) {
+        self.tracker = tracker.map(Box::new);
+    }
+
+    /// A request asks to wait; [`Session::await_keys`] must follow.
+    pub fn ask_to_wait(&mut self, asked: Await) -> After {
+        self.asked = Some(Box::new(asked));
+        After::Wait
+    }
+
+    /// Begins the wait that was asked for. To be called under the entry of the gate under which nothing was found.
+    pub fn await_keys(&mut self, hub: &Arc<Hub>, row: Indexed) {
+        if let Some(asked) = self.asked.take() {
+            let keys = asked.keys.iter().map(Vec::as_slice);
+            let wait = Wait::new(hub, self.client.mailbox(), self.db, keys);
+            self.pending = Some(Box::new(Pending { asked: *asked, row, _wait: wait }));
+        }
+    }
+
+    /// What it waits with; taken to end the wait.
+    pub fn take_pending(&mut self) -> Option<Box<Pending>> {
+        self.pending.take()
     }
 
     /// Moves what other threads have said into `out`; to be called between two replies.
@@ -318,6 +391,16 @@ impl Session {
     }
 }
 
+/// A request that waits for a key to change.
+#[derive(Debug)]
+pub struct Pending {
+    /// What to ask again, and until when.
+    pub asked: Await,
+    /// The row that is asked.
+    pub row: Indexed,
+    _wait: Wait,
+}
+
 /// What commands about the server can reach; one per process.
 #[derive(Debug)]
 pub struct Server {
@@ -386,6 +469,8 @@ pub enum After {
     Deliver,
     /// Closes when all has been sent (QUIT, CLIENT KILL of itself).
     Close,
+    /// Waits for keys to change, then answers; the session has what is pending (XREAD BLOCK).
+    Wait,
     /// Waits before it sends the reply and looks at the next request (DEBUG SLEEP). Nobody else waits.
     Sleep(Duration),
     /// Gives the connection to the feeder: it is a sub-replica's from here on (PSYNC, SYNC).
@@ -403,10 +488,11 @@ impl After {
             (Self::Sleep(a), Self::Sleep(b)) => Self::Sleep(a.saturating_add(b)),
             (Self::Sleep(time), _) | (_, Self::Sleep(time)) => Self::Sleep(time),
             (Self::Deliver, _) | (_, Self::Deliver) => Self::Deliver,
-            // PSYNC and SYNC cannot be queued, and scripts of a transaction run inline.
-            (Self::Continue | Self::Replicate | Self::Await, Self::Continue | Self::Replicate | Self::Await) => {
-                Self::Continue
-            }
+            // PSYNC and SYNC cannot be queued, scripts of a transaction run inline, and nothing waits inside one.
+            (
+                Self::Continue | Self::Replicate | Self::Await | Self::Wait,
+                Self::Continue | Self::Replicate | Self::Await | Self::Wait,
+            ) => Self::Continue,
         }
     }
 }

@@ -86,6 +86,17 @@ impl Bench {
                 let cx = ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true };
                 read(&cx, &mut Args::new(&frame, &spans, skip), reply)
             }
+            Run::Wait(read) => {
+                let cx = ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true };
+                let asked = read(&cx, &mut Args::new(&frame, &spans, skip), reply)?;
+                if let Some(asked) = asked {
+                    let text = |words: &[Vec<u8>]| String::from_utf8_lossy(&words.join(&b' ')).into_owned();
+                    let (keys, request) = (text(&asked.keys), text(&asked.request));
+                    let told = format!("waits {:?} for [{keys}] with [{request}]", asked.timeout_ms);
+                    reply.buffer_mut().extend_from_slice(told.as_bytes());
+                }
+                Ok(())
+            }
             Run::Walk(walk) => reply.deferred(Reply::array, |reply| {
                 let cx = ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true };
                 let (mut cursor, mut all) = (0, 0);

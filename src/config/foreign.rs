@@ -67,7 +67,7 @@ const IGNORED: &str = "
     lua-replicate-commands max-new-connections-per-cycle max-new-tls-connections-per-cycle
     maxmemory-clients maxmemory-eviction-tenacity maxmemory-samples min-replicas-max-lag
     min-replicas-to-write min-slaves-max-lag min-slaves-to-write mptcp no-appendfsync-on-rewrite
-    notify-keyspace-events oom-score-adj oom-score-adj-values pidfile prefetch-batch-max-size
+    oom-score-adj oom-score-adj-values pidfile prefetch-batch-max-size
     proc-title-template propagation-error-behavior rdb-del-sync-files rdb-key-save-delay
     rdb-save-incremental-fsync rdb-version-check rdbchecksum rdbcompression rdma-bind
     rdma-completion-vector rdma-port rdma-rx-size rename-command repl-backlog-ttl
@@ -79,7 +79,7 @@ const IGNORED: &str = "
     stop-writes-on-bgsave-error supervised syslog-enabled syslog-facility syslog-ident tcp-backlog
     tls-auth-clients-user tls-ciphers tls-ciphersuites tls-cluster tls-dh-params-file
     tls-prefer-server-ciphers tls-session-cache-size tls-session-cache-timeout tls-session-caching
-    tracking-table-max-keys unixsocketgroup watchdog-period
+    unixsocketgroup watchdog-period
 ";
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! [`Config`], or a [`ConfigError`] that names the setting. `table` holds one row per setting, and flags, file,
 //! environment, `--help`, CONFIG GET and CONFIG SET all read that row. It knows no data and no protocol.
 
+mod events;
 mod file;
 mod flags;
 mod foreign;
@@ -16,6 +17,7 @@ mod table;
 mod tls;
 mod value;
 
+pub use events::EventClasses;
 pub use flags::{Action, Startup, from_process};
 pub use live::{LiveConfig, RewriteRefused, SetRefused, Watch};
 pub use master::{Address, Master};
@@ -27,7 +29,9 @@ pub use value::{
     PubsubDefault, Secret, SubReplicaDialect, UserLine, split_words,
 };
 
-use crate::limits::{BUSY_REPLY_THRESHOLD_MS_DEFAULT, DATABASES_DEFAULT, MAXCLIENTS_DEFAULT};
+use crate::limits::{
+    BUSY_REPLY_THRESHOLD_MS_DEFAULT, DATABASES_DEFAULT, MAXCLIENTS_DEFAULT, TRACKED_KEYS_DEFAULT,
+};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -109,6 +113,10 @@ pub struct Config {
     pub output_limits: OutputLimits,
     /// Sizes of compact encodings.
     pub encodings: Encodings,
+    /// Which changes of keys are told to subscribers.
+    pub notify_keyspace_events: EventClasses,
+    /// Most keys that are remembered for clients that track.
+    pub tracking_table_max_keys: usize,
     /// Commands slower than this are in SLOWLOG, microseconds; 0 is all, negative none.
     pub slowlog_log_slower_than_us: i64,
     /// Entries that SLOWLOG keeps.
@@ -241,6 +249,8 @@ impl Default for Config {
             replica_priority: 0,
             output_limits: OutputLimits::default(),
             encodings: Encodings::default(),
+            notify_keyspace_events: EventClasses::default(),
+            tracking_table_max_keys: TRACKED_KEYS_DEFAULT,
             slowlog_log_slower_than_us: 10_000,
             slowlog_max_len: 128,
             busy_reply_threshold_ms: BUSY_REPLY_THRESHOLD_MS_DEFAULT,

@@ -5,7 +5,7 @@ use super::value::{
     self, AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, PubsubDefault, Secret,
     SubReplicaDialect,
 };
-use super::{Config, Master, Sentinels, tls};
+use super::{Config, EventClasses, Master, Sentinels, tls};
 
 /// Reads the words of a value into the field of a config; the complaint is worded for people.
 type Read = fn(&mut Config, &[&[u8]]) -> Result<(), String>;
@@ -492,6 +492,22 @@ const GENERAL: &[Setting] = &[
         "Bytes up to which a hyperloglog stays sparse; keep it as the master has it",
         |c, w| put(&mut c.encodings.hll_sparse_bytes, bytes(w, 0)),
         |c| c.encodings.hll_sparse_bytes.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "notify-keyspace-events",
+        "CLASSES",
+        "Which changes of keys are told on channels, as letters: K and E are the forms, A is all classes",
+        |c, w| put(&mut c.notify_keyspace_events, text(w).and_then(EventClasses::parse)),
+        |c| c.notify_keyspace_events.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "tracking-table-max-keys",
+        "N",
+        "Most keys that are remembered for clients that track what they read; 0 is no limit",
+        |c, w| put(&mut c.tracking_table_max_keys, number(w, 0, i64::MAX)),
+        |c| c.tracking_table_max_keys.to_string().into(),
     )
     .live(),
     Setting::new(

@@ -5,17 +5,27 @@
 //! servers do. It must not know what the messages mean.
 
 use super::channels::Kind;
+use super::tracking::TrackingOptions;
 use crate::clock::UnixMs;
 use crate::config::{OutputLimit, OutputLimits};
+use crate::limits::MAILBOX_BYTES_MAX;
 use crate::resp::reply::Proto;
 use parking_lot::Mutex;
 use std::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+    AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 use std::task::Waker;
 
 const KILLED: u8 = 1;
 const MAIL: u8 = 2;
+const CHANGED: u8 = 4;
+const TIMED_OUT: u8 = 8;
+const UNBLOCKED: u8 = 16;
+
+/// Bits of what others see of its tracking.
+const TRACKS: u8 = 1;
+const BROADCAST: u8 = 2;
+const BROKEN: u8 = 4;
 
 /// One client's mailbox. Looking whether there is anything costs one load of a line that others write only when they
 /// have something to say.
@@ -26,6 +36,11 @@ pub struct Mailbox {
     signals: AtomicU8,
     resp3: AtomicBool,
     subscriptions: [AtomicU32; Kind::COUNT],
+    waiting: AtomicBool,
+    monitor: AtomicBool,
+    tracking: AtomicU8,
+    /// Where its tracking redirects to; -1 without tracking.
+    redirect: AtomicI64,
     post: Mutex<Post>,
 }
 
@@ -37,6 +52,17 @@ struct Post {
     in_flight: usize,
     /// Since when more waits than the soft limit allows.
     over_soft: Option<UnixMs>,
+}
+
+/// Why a client that waits is to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A key that it waits for was changed.
+    Changed,
+    /// CLIENT UNBLOCK: as if the time had passed.
+    TimedOut,
+    /// CLIENT UNBLOCK ... ERROR.
+    Unblocked,
 }
 
 /// What became of a message.
@@ -57,6 +83,10 @@ impl Mailbox {
             signals: AtomicU8::new(0),
             resp3: AtomicBool::new(false),
             subscriptions: Default::default(),
+            waiting: AtomicBool::new(false),
+            monitor: AtomicBool::new(false),
+            tracking: AtomicU8::new(0),
+            redirect: AtomicI64::new(-1),
             post: Mutex::default(),
         }
     }
@@ -68,10 +98,7 @@ impl Mailbox {
 
     /// Asks the connection to close, and wakes it.
     pub fn kill(&self) {
-        self.signals.fetch_or(KILLED, Release);
-        if let Some(waker) = &self.post.lock().waker {
-            waker.wake_by_ref();
-        }
+        self.signal(KILLED);
     }
 
     /// Was it asked to close?
@@ -107,11 +134,95 @@ impl Mailbox {
         post.over_soft = None;
     }
 
-    /// Wakes the connection without a message.
-    pub fn wake(&self) {
+    fn signal(&self, bit: u8) {
+        self.signals.fetch_or(bit, Release);
         if let Some(waker) = &self.post.lock().waker {
             waker.wake_by_ref();
         }
+    }
+
+    /// The client waits for keys from now on.
+    pub(super) fn begin_wait(&self) {
+        self.signals.fetch_and(!(CHANGED | TIMED_OUT | UNBLOCKED), Relaxed);
+        self.waiting.store(true, Release);
+    }
+
+    pub(super) fn end_wait(&self) {
+        self.waiting.store(false, Release);
+    }
+
+    /// Does the client wait for keys?
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Acquire)
+    }
+
+    /// A key that it waits for was changed.
+    pub(super) fn key_changed(&self) {
+        self.signal(CHANGED);
+    }
+
+    /// CLIENT UNBLOCK; `false` if it does not wait.
+    pub fn unblock(&self, with_error: bool) -> bool {
+        let waits = self.is_waiting();
+        if waits {
+            self.signal(if with_error { UNBLOCKED } else { TIMED_OUT });
+        }
+        waits
+    }
+
+    /// Why it is to look again, if it is; told once.
+    pub fn take_wake(&self) -> Option<Wake> {
+        let signals = self.signals.load(Acquire) & (CHANGED | TIMED_OUT | UNBLOCKED);
+        if signals == 0 {
+            return None;
+        }
+        self.signals.fetch_and(!signals, Relaxed);
+        Some(match signals {
+            _ if signals & UNBLOCKED != 0 => Wake::Unblocked,
+            _ if signals & TIMED_OUT != 0 => Wake::TimedOut,
+            _ => Wake::Changed,
+        })
+    }
+
+    pub(super) fn set_monitor(&self, yes: bool) {
+        self.monitor.store(yes, Relaxed);
+    }
+
+    /// Does it see every command?
+    pub fn is_monitor(&self) -> bool {
+        self.monitor.load(Relaxed)
+    }
+
+    /// What others see of its tracking.
+    pub(super) fn set_tracking(&self, options: Option<&TrackingOptions>) {
+        let bits = options.map_or(0, |options| TRACKS | if options.bcast { BROADCAST } else { 0 });
+        self.tracking.store(bits, Relaxed);
+        let redirect = options.map_or(-1, |options| i64::try_from(options.redirect).unwrap_or(i64::MAX));
+        self.redirect.store(redirect, Relaxed);
+    }
+
+    pub(super) fn set_redirect_broken(&self) {
+        self.tracking.fetch_or(BROKEN, Relaxed);
+    }
+
+    /// Does it track keys?
+    pub fn is_tracking(&self) -> bool {
+        self.tracking.load(Relaxed) & TRACKS != 0
+    }
+
+    /// Does it hear of all keys with its prefixes?
+    pub fn is_broadcast_to(&self) -> bool {
+        self.tracking.load(Relaxed) & BROADCAST != 0
+    }
+
+    /// Is the client gone that its messages go to?
+    pub fn is_redirect_broken(&self) -> bool {
+        self.tracking.load(Relaxed) & BROKEN != 0
+    }
+
+    /// The client that its messages go to; 0 is itself, -1 nobody.
+    pub fn redirect(&self) -> i64 {
+        self.redirect.load(Relaxed)
     }
 
     /// Adds a message, unless too much waits already.
@@ -163,7 +274,7 @@ impl Post {
     /// Would so many bytes more be too many? 0 is no limit.
     fn is_over(&mut self, more: usize, limit: OutputLimit, now: UnixMs) -> bool {
         let waiting = (self.bytes.len() + self.in_flight + more) as u64;
-        if limit.hard_bytes > 0 && waiting > limit.hard_bytes {
+        if waiting > MAILBOX_BYTES_MAX || limit.hard_bytes > 0 && waiting > limit.hard_bytes {
             return true;
         }
         if limit.soft_bytes == 0 || waiting <= limit.soft_bytes {

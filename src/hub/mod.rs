@@ -7,22 +7,32 @@
 mod channels;
 mod effects;
 mod mailbox;
+mod monitor;
 mod subscriber;
+mod tracking;
+mod waiting;
 
 pub use channels::Kind;
 pub use effects::Effects;
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, Wake};
+pub use monitor::Monitor;
 pub use subscriber::Subscriber;
+pub use tracking::{Tracker, TrackingCounts, TrackingOptions};
+pub use waiting::Wait;
 
 use crate::clock::UnixMs;
-use crate::config::{LiveConfig, OutputLimits};
+use crate::config::{Config, EventClasses, LiveConfig, OutputLimits};
 use crate::resp::reply::{Proto, Reply};
 use crate::status::Status;
 use channels::Channels;
+use effects::Wanted;
 use mailbox::Posted;
+use monitor::Monitors;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
+use tracking::Tracking;
+use waiting::Waiting;
 
 /// The hub; one per process.
 #[derive(Debug)]
@@ -32,6 +42,11 @@ pub struct Hub {
     channels: Mutex<Channels>,
     /// Clients that are subscribed to anything.
     subscribers: AtomicUsize,
+    /// The setting `notify-keyspace-events`.
+    events: Arc<AtomicU16>,
+    tracking: Tracking,
+    waiting: Waiting,
+    monitors: Monitors,
 }
 
 /// Counts for INFO and metrics.
@@ -51,7 +66,20 @@ impl Hub {
     /// A hub where nobody listens. The settings say how much a client may leave unread; the status counts those who
     /// are cut.
     pub fn new(config: Arc<LiveConfig>, status: Arc<Status>) -> Self {
-        Self { config, status, channels: Mutex::default(), subscribers: AtomicUsize::new(0) }
+        let bits = |config: &Config| config.notify_keyspace_events.told().bits();
+        let events = Arc::new(AtomicU16::new(bits(&config.get())));
+        let told = Arc::clone(&events);
+        config.on_change(move |config| told.store(bits(config), Relaxed));
+        Self {
+            config,
+            status,
+            channels: Mutex::default(),
+            subscribers: AtomicUsize::new(0),
+            events,
+            tracking: Tracking::default(),
+            waiting: Waiting::default(),
+            monitors: Monitors::default(),
+        }
     }
 
     /// Delivers a message to the subscribers of its channel, then to those of matching patterns (shard channels
@@ -99,6 +127,46 @@ impl Hub {
         self.channels.lock().listeners(chosen)
     }
 
+    /// The keyspace events that somebody could hear: none if nobody is subscribed to anything.
+    pub fn event_classes(&self) -> EventClasses {
+        let classes = EventClasses::from_bits(self.events.load(Relaxed));
+        if self.is_listened_to() { classes } else { EventClasses::default() }
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            messages: self.is_listened_to(),
+            keys: self.tracking.is_any() || self.waiting.is_any(),
+            classes: self.event_classes(),
+            commands: self.is_monitored(),
+        }
+    }
+
+    /// To be called some times a second: tells of tracked keys that have expired since.
+    pub fn tick(&self, now: UnixMs) {
+        self.tracking.expire(self, now);
+    }
+
+    /// Posts one push to one client.
+    fn post_one(&self, mailbox: &Mailbox, encoded: &mut [u8], now: UnixMs) {
+        Delivery::new(self, now).post(mailbox, encoded);
+    }
+
+    fn count_cut(&self, mailbox: &Mailbox) {
+        self.status.clients.count_evicted();
+        tracing::warn!(client = mailbox.id, "client cut: it leaves more unread than client-output-buffer-limit");
+    }
+
+    /// Counts of tracking, for INFO.
+    pub fn tracking_counts(&self) -> TrackingCounts {
+        self.tracking.counts()
+    }
+
+    /// Keys that somebody waits for, for INFO.
+    pub fn awaited_keys(&self) -> usize {
+        self.waiting.keys()
+    }
+
     /// Counts for INFO and metrics.
     pub fn counts(&self) -> Counts {
         let channels = self.channels.lock();
@@ -130,11 +198,7 @@ impl<'a> Delivery<'a> {
             *kind = if mailbox.proto() == Proto::Resp3 { b'>' } else { b'*' };
         }
         if mailbox.post(encoded, &self.limits, self.now) == Posted::Cut {
-            self.hub.status.clients.count_evicted();
-            tracing::warn!(
-                client = mailbox.id,
-                "client cut: it leaves more unread than client-output-buffer-limit"
-            );
+            self.hub.count_cut(mailbox);
         }
         self.receivers += 1;
     }

@@ -4,7 +4,7 @@
 //! `command`. A command that cannot be applied is an error that names it; it is never skipped.
 
 use super::stream::Unit;
-use crate::clock::UnixMs;
+use crate::clock::{self, UnixMs};
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
 use crate::command::table::{self, Indexed};
@@ -54,6 +54,9 @@ pub struct Aside {
 /// Applies one unit and moves the position behind it. On an error the position stays where it was.
 pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, aside: &mut Aside) -> Result<Asked, Unapplied> {
     let mut asked = Asked { ack: None };
+    if aside.effects.shows_commands() {
+        show(data.position.selected, unit, &mut aside.effects);
+    }
     for mut args in unit.commands() {
         let applied = command(data, &mut args, now, aside);
         match applied {
@@ -64,6 +67,21 @@ pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, aside: &mut Aside)
     }
     data.position.offset = data.position.offset.advanced(unit.bytes);
     Ok(asked)
+}
+
+/// The lines that those who monitor see, as at a real replica.
+#[cold]
+fn show(mut db: DbIndex, unit: &Unit<'_>, effects: &mut Effects) {
+    for args in unit.all_commands() {
+        let name = args.word(0).unwrap_or_default().to_ascii_lowercase();
+        if name == b"select" {
+            let index = args.word(1).and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+            db = index.map_or(db, DbIndex);
+        }
+        if name != b"replconf" {
+            effects.command(clock::unix_us(), db, args.words());
+        }
+    }
 }
 
 /// Applies one command; `true` if it is a GETACK.

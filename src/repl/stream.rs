@@ -216,6 +216,15 @@ impl Stream {
 }
 
 impl<'a> Unit<'a> {
+    /// All that was sent, MULTI and EXEC too; empty lines are left out.
+    pub fn all_commands(&self) -> impl Iterator<Item = Args<'a>> + use<'a> {
+        let stream = self.stream;
+        stream.commands[self.first..=self.last]
+            .iter()
+            .filter(|command| command.spans > 0)
+            .map(|c| Args::new(&stream.bytes, &stream.spans[c.first_span..c.first_span + c.spans], 0))
+    }
+
     /// The commands in order, each with the words of its request; MULTI and EXEC and empty lines are left out.
     pub fn commands(&self) -> impl Iterator<Item = Args<'a>> + use<'a> {
         let stream = self.stream;

@@ -158,6 +158,8 @@ impl Caller<'_> {
         let cx = ReadCx { data: self.data, db, now: self.now, may_wait: false };
         match row.run {
             Run::Read(read) => read(&cx, args, out),
+            // Nothing waits in a script.
+            Run::Wait(read) => read(&cx, args, out).map(drop),
             Run::Walk(walk) => out.deferred(Reply::array, |out| {
                 let (mut cursor, mut all) = (0, 0);
                 loop {

@@ -11,10 +11,11 @@ use super::dispatch::{Execution, Stop};
 use super::worker::{REPLY_BYTES_KEPT, Shared, Worker};
 use crate::clock::UnixMs;
 use crate::command::clients::Endpoint;
-use crate::command::context::{ReadCx, take_lookups};
+use crate::command::context::{ReadCx, keep_missed, take_lookups, take_missed};
 use crate::command::row::Run;
 use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
+use crate::config::EventClasses;
 use crate::downstream::Arrival;
 use crate::hub::Mailbox;
 use crate::limits::READ_BATCH_REQUESTS_MAX;
@@ -34,22 +35,22 @@ use tokio::io::ReadBuf;
 
 /// One client connection.
 pub(super) struct Connection {
-    worker: Rc<Worker>,
-    socket: Socket,
-    session: Session,
-    mailbox: Arc<Mailbox>,
+    pub(super) worker: Rc<Worker>,
+    pub(super) socket: Socket,
+    pub(super) session: Session,
+    pub(super) mailbox: Arc<Mailbox>,
     parser: Parser,
     /// Requests, or the beginning of one, that came and are not executed.
-    input: Vec<u8>,
+    pub(super) input: Vec<u8>,
     /// Replies that the socket has not taken yet.
-    output: Vec<u8>,
+    pub(super) output: Vec<u8>,
     /// Part of `output` came from the mailbox.
     mail_in_output: bool,
 }
 
 /// What is to be done next.
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     /// Everything complete is executed: read on.
     Read,
     /// Requests wait in `input`: execute them once the replies so far are sent.
@@ -62,6 +63,8 @@ enum Step {
     Pause,
     /// The last request's reply comes from another thread.
     Await,
+    /// The last request waits for keys to change.
+    Wait,
     /// The client closed, was told to, or broke the protocol.
     Close,
     /// The client is a sub-replica from here on.
@@ -147,6 +150,7 @@ impl Connection {
                     }
                     Step::Close => return Ended::Closed,
                     Step::Replicate => return Ended::Replicate,
+                    Step::Wait => self.wait().await,
                 };
             }
             if self.flush().await.is_err() {
@@ -176,7 +180,7 @@ impl Connection {
 
     /// Mail goes in front of whatever is executed next.
     #[cold]
-    fn collect_mail(&mut self, shared: &mut Shared) {
+    pub(super) fn collect_mail(&mut self, shared: &mut Shared) {
         let bytes = self.mailbox.take(&mut self.output);
         self.mail_in_output = true;
         self.session.client().told(bytes as u64);
@@ -243,6 +247,7 @@ impl Connection {
                 Stop::Pause(_) => return (next, Step::Pause),
                 Stop::After(After::Close, _) => return (next, Step::Close),
                 Stop::After(After::Replicate, _) => return (next, Step::Replicate),
+                Stop::After(After::Wait, _) => return (next, Step::Wait),
                 Stop::After(After::Sleep(time), _) => return (next, Step::Sleep(time)),
                 Stop::After(After::Await, _) => return (next, Step::Await),
                 Stop::After(After::Continue | After::Deliver, _) => return (next, Step::Again),
@@ -269,6 +274,10 @@ impl Connection {
         self.session.follow_users(&worker.server.users);
         let execution = Execution { server: &worker.server, stats, gates, slow_us };
         let session = &mut self.session;
+        let keeps_missed = worker.server.hub.event_classes().has(EventClasses::KEY_MISS);
+        if keeps_missed {
+            keep_missed();
+        }
         let stop = reader.read(|data| {
             reply.doubles = data.limits.dialect.into();
             if let Some(keyspace) = data.db(session.db()) {
@@ -276,6 +285,12 @@ impl Connection {
             }
             execution.run(data, session, batch, bytes, reply)
         });
+        if keeps_missed {
+            let now = UnixMs::now();
+            for (db, key) in take_missed() {
+                worker.server.hub.tell_event(EventClasses::KEY_MISS, "keymiss", db, &key, now);
+            }
+        }
         let (hits, misses) = take_lookups();
         stats.lookups(hits, misses);
         let last = batch.frames().iter().rev().find_map(|frame| frame.row);
@@ -314,7 +329,7 @@ impl Connection {
     }
 
     /// Waits until the socket has taken everything.
-    async fn flush(&mut self) -> io::Result<()> {
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
         let mut sent = 0;
         while sent < self.output.len() {
             match self.socket.try_write(&self.output[sent..])? {

@@ -30,6 +30,8 @@ pub(super) struct Gates {
     pub(super) stale_refused: bool,
     /// CLIENT PAUSE holds some requests up.
     pub(super) paused: Paused,
+    /// Somebody wants to see all commands.
+    pub(super) monitored: bool,
 }
 
 /// What executing requests needs besides the data.
@@ -94,11 +96,19 @@ impl Execution<'_> {
                 // Counted by whoever answers.
                 return Stop::After(after, at + 1);
             }
+            let ran = !matches!(result, Err(Rejected::Before(_)));
             began = self.account(frame.row, result.err(), mark, reply, began, &args, session);
             leave_out(session, mark, reply);
+            if ran && (self.gates.monitored || session.is_tracking()) {
+                self.aftermath(data, session, frame.row, &args, reply);
+            }
             match after {
                 After::Continue => {}
                 After::Deliver => session.deliver_mail(reply),
+                After::Wait => {
+                    frame.row.iter().for_each(|(row, _)| session.await_keys(&self.server.hub, *row));
+                    return Stop::After(after, at + 1);
+                }
                 after => return Stop::After(after, at + 1),
             }
             if reply.len() >= REPLY_BYTES_SOFT_MAX {
@@ -128,6 +138,11 @@ impl Execution<'_> {
             Run::Read(read) => {
                 let may_wait = !session.is_executing();
                 read(&ReadCx { data, db: session.db(), now, may_wait }, args, reply).map(|()| After::Continue)
+            }
+            Run::Wait(read) => {
+                let may_wait = !session.is_executing();
+                let asked = read(&ReadCx { data, db: session.db(), now, may_wait }, args, reply)?;
+                Ok(asked.map_or(After::Continue, |asked| session.ask_to_wait(asked)))
             }
             Run::Session(run) => self.session(data, session, run, args, now, reply),
             Run::Container => match row.alone {
@@ -194,8 +209,8 @@ impl Execution<'_> {
         if row.is_write() {
             return Err(Refusal::READ_ONLY);
         }
-        if session.is_listening() && !row.while_subscribed {
-            return Err(Refusal::while_subscribed(&row.name.replace(' ', "|")));
+        if session.is_restricted() {
+            restricted(session, row)?;
         }
         if self.gates.stale_refused && !row.stale {
             return Err(Refusal::MASTER_DOWN);
@@ -282,7 +297,7 @@ fn leave_out(session: &mut Session, mark: usize, reply: &mut Reply) {
 
 /// The words of a request whose arguments may hold a password, without them (as redis 7.0: HELLO shows what stands beside
 /// AUTH, CONFIG SET the names).
-fn redacted<'a>(row: &Row, named: usize, args: &Args<'a>) -> Vec<&'a [u8]> {
+pub(super) fn redacted<'a>(row: &Row, named: usize, args: &Args<'a>) -> Vec<&'a [u8]> {
     let words: Vec<&[u8]> = args.words().collect();
     let login = words.iter().position(|word| word.eq_ignore_ascii_case(b"auth")).unwrap_or(usize::MAX - 2);
     let hidden = |at: usize| match row.name {
@@ -296,6 +311,18 @@ fn redacted<'a>(row: &Row, named: usize, args: &Args<'a>) -> Vec<&'a [u8]> {
 
 fn names_secret(name: &[u8]) -> bool {
     std::str::from_utf8(name).ok().and_then(Setting::find).is_some_and(|setting| setting.secret)
+}
+
+/// What a session that listens or monitors may not do.
+#[cold]
+fn restricted(session: &Session, row: &Row) -> Result<(), Refusal> {
+    if session.is_listening() && !row.while_subscribed {
+        return Err(Refusal::while_subscribed(&row.name.replace(' ', "|")));
+    }
+    match row.run {
+        Run::Read(_) | Run::Wait(_) | Run::Walk(_) if session.is_monitor() => Err(Refusal::MONITOR_READS),
+        _ => Ok(()),
+    }
 }
 
 /// A request that did not end well.

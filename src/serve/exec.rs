@@ -121,6 +121,9 @@ impl Execution<'_> {
             all = all.and(*result.as_ref().unwrap_or(&After::Continue));
             let rejected = result.err();
             began = self.account(Some((found, named)), rejected, mark, reply, began, &args, session);
+            if self.gates.monitored || session.is_tracking() {
+                self.remember_and_show(data, session, Some((found, named)), &args);
+            }
         }
         all
     }

@@ -259,6 +259,16 @@ impl ClientCounts {
         self.evicted.fetch_add(1, Relaxed);
     }
 
+    /// A client waits in a blocking command from now on.
+    pub fn block(&self) {
+        self.blocked.fetch_add(1, Relaxed);
+    }
+
+    /// It waits no more.
+    pub fn unblock(&self) {
+        self.blocked.fetch_sub(1, Relaxed);
+    }
+
     /// Connected now.
     pub fn connected(&self) -> usize {
         self.connected.load(Relaxed)

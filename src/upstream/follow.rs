@@ -102,10 +102,10 @@ impl Link {
     /// Applies units under one entry of the gate, until the batch is big or long enough.
     fn apply_batch(&mut self) -> Result<Batch, Unapplied> {
         let mut aside = Aside { watched: Arc::clone(&self.watched), ..Aside::default() };
-        self.hub.begin(&mut aside.effects);
-        let (stream, backlog, now) = (&mut self.stream, &self.backlog, UnixMs::now());
+        let (stream, backlog, hub, now) = (&mut self.stream, &self.backlog, &self.hub, UnixMs::now());
         let mark = stream.mark();
         let result = self.writer.apply(|data| {
+            hub.begin(&mut aside.effects);
             let result = apply_units(data, stream, now, &mut aside);
             // Also before a unit that failed: the units before it are in the data.
             let end = backlog.append(stream.applied_since(mark));

@@ -181,6 +181,7 @@ impl Link {
                 continue;
             }
             self.report.following(&master);
+            self.hub.set_master(&format!("{}:{}", master.address.host(), master.address.port()));
             let fault = tokio::select! {
                 error = self.attempt(&master) => Some(error),
                 _ = masters.changed() => None,
@@ -265,6 +266,7 @@ impl Link {
             }
         });
         backlog.publish(offset);
+        self.hub.replaced(UnixMs::now());
         old
     }
 

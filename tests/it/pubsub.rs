@@ -42,6 +42,22 @@ impl Trio {
         offset
     }
 
+    /// Waits until everything that the master has written is applied and told at both replicas: what they say to
+    /// clients comes behind the data.
+    #[track_caller]
+    pub fn settle(&self) {
+        let mut master = self.master.client();
+        let mut listeners = self.connect(2).map(|mut client| {
+            client.must("SUBSCRIBE settled");
+            client
+        });
+        // What is told at the end of a batch comes behind the first one.
+        for _ in 0..2 {
+            master.must("PUBLISH settled now");
+            listeners.iter_mut().for_each(|client| drop(client.reply()));
+        }
+    }
+
     /// A connection to each replica, the real one first, in this version of the protocol.
     pub fn connect(&self, proto: usize) -> [Client; 2] {
         [self.real.port, self.ours.port].map(|port| match proto {

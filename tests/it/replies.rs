@@ -69,7 +69,7 @@ const LEFT_BEHIND_BY_6: [&str; 9] = [
 
 fn compared(row: &Row) -> bool {
     match row.run {
-        Run::Read(_) => true,
+        Run::Read(_) | Run::Wait(_) => true,
         Run::Session(_) => !OWN.contains(&row.name.split(' ').next().unwrap_or_default()),
         _ => false,
     }

@@ -3,6 +3,7 @@
 use super::offset;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
+use crate::config::EventClasses;
 use crate::dataset::bits;
 use crate::dataset::{StrForm, ValueMut};
 use crate::resp::refusal::Refusal;
@@ -29,16 +30,21 @@ pub(super) fn edit(
         Some(ValueMut::Str(bytes)) if bytes.len() >= len => {
             change(bytes);
             cx.keyspace()?.set_form(key, StrForm::Raw);
+            cx.changed(EventClasses::STRING, "setbit", key);
             return Ok(());
         }
         Some(ValueMut::Str(_)) => {}
-        None => _ = cx.keyspace()?.set_string(key, b"", StrForm::Raw, None),
+        None => {
+            cx.keyspace()?.set_string(key, b"", StrForm::Raw, None);
+            cx.made(key);
+        }
         Some(_) => return Err(Refusal::WRONG_TYPE),
     }
     cx.keyspace()?.edit_string(key, |bytes| {
         bytes.resize(len, 0);
         change(bytes);
     });
+    cx.changed(EventClasses::STRING, "setbit", key);
     Ok(())
 }
 
@@ -153,8 +159,10 @@ pub(super) fn bitop(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Ref
         cx.delete(target)?;
         return Ok(());
     }
+    cx.before_store(target);
     let old = cx.keyspace()?.set_string(target, &result, StrForm::Raw, None);
     cx.trash.value(old);
+    cx.changed(EventClasses::STRING, "set", target);
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub(in crate::command) fn describe(
     let middle = format!(
         " age={} idle={} flags={} db={} sub={sub} psub={psub} ssub={ssub} multi={multi} watch={} qbuf={qbuf} \
          qbuf-free=0 argv-mem=0 multi-mem={multi_mem} rbs=0 rbp=0 obl=0 oll={} omem={omem} tot-mem={} events={} cmd={} \
-         user={} redir=-1 resp={} lib-name=",
+         user={} redir={} resp={} lib-name=",
         seconds(client.created),
         seconds(client.last_io()),
         client.flags(),
@@ -75,6 +75,7 @@ pub(in crate::command) fn describe(
         if omem > 0 { "rw" } else { "r" },
         command.as_deref().unwrap_or("NULL"),
         String::from_utf8_lossy(&client.user_name()),
+        client.mailbox().redirect(),
         client.resp(),
     );
     out.extend_from_slice(middle.as_bytes());

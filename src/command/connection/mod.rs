@@ -3,6 +3,7 @@
 mod client;
 mod filter;
 mod list;
+mod tracking;
 
 pub(super) use list::describe;
 
@@ -42,6 +43,12 @@ pub static ROWS: &[Row] = &[
     session("client unpause", 2, client::unpause).always(),
     session("client capa", -3, client::capa).always(),
     session("client import-source", 3, client::import_source).always(),
+    session("client tracking", -3, tracking::tracking).always(),
+    session("client caching", 3, tracking::caching).always(),
+    session("client getredir", 2, tracking::getredir).always(),
+    session("client trackinginfo", 2, tracking::trackinginfo).always(),
+    session("client unblock", -3, tracking::unblock).always(),
+    session("monitor", 1, monitor).always(),
     session("client help", 2, client::help).always(),
 ];
 
@@ -179,6 +186,18 @@ fn select(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Resul
     Ok(())
 }
 
+/// Every command from now on, as a line; RESET ends it.
+fn monitor(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    if cx.session.is_executing() {
+        return Err(Refusal::text("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
+    // Asked again it answers nothing (as redis 7.0).
+    if cx.session.begin_monitor(&cx.server.hub) {
+        out.ok();
+    }
+    Ok(())
+}
+
 fn quit(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     cx.after = After::Close;
     out.ok();
@@ -189,6 +208,8 @@ fn quit(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(),
 fn reset(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let session = &mut *cx.session;
     session.unsubscribe_all();
+    session.end_monitor();
+    session.track(None);
     session.deliver_mail(out);
     session.take_queue();
     session.unwatch();

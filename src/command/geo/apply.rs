@@ -62,7 +62,8 @@ fn search_and_store(
             pairs.push((member, score));
         }
     }
-    store(cx, destination, pairs)
+    let event = if form == Form::SearchStore { "geosearchstore" } else { "georadiusstore" };
+    store(cx, destination, pairs, event)
 }
 
 #[cfg(test)]

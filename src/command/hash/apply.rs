@@ -4,6 +4,7 @@ use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
 use crate::command::expiry::{Unit, deadline};
+use crate::config::EventClasses;
 use crate::dataset::hash::{Expiry, Hash};
 use crate::dataset::{EncodingLimits, Value};
 use crate::number::parse_integer;
@@ -15,16 +16,19 @@ pub(super) fn hset(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     if !args.remaining().is_multiple_of(2) {
         return Err(Refusal::wrong_arity("hset"));
     }
-    set_pairs(cx, key, args, Expiry::Dropped)
+    set_pairs(cx, key, args, Expiry::Dropped)?;
+    cx.changed(EventClasses::HASH, "hset", key);
+    Ok(())
 }
 
 pub(super) fn hsetnx(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, field, value) = (args.require()?, args.require()?, args.require()?);
-    edit(cx, key, |hash, limits| {
-        if !hash.contains(field) {
-            hash.set(field, value, Expiry::Dropped, limits);
-        }
-    })
+    if cx.hash(key)?.is_some_and(|hash| hash.contains(field)) {
+        return Ok(());
+    }
+    edit(cx, key, |hash, limits| _ = hash.set(field, value, Expiry::Dropped, limits))?;
+    cx.changed(EventClasses::HASH, "hset", key);
+    Ok(())
 }
 
 /// `HSETEX key [NX|XX] [FNX|FXX] [EX|PX|EXAT|PXAT time|KEEPTTL] FIELDS n field value ...`
@@ -44,7 +48,12 @@ pub(super) fn hsetex(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Re
         }
     }
     fields(args, 2)?;
-    set_pairs(cx, key, args, expiry.unwrap_or(Expiry::Dropped))
+    set_pairs(cx, key, args, expiry.unwrap_or(Expiry::Dropped))?;
+    cx.changed(EventClasses::HASH, "hset", key);
+    if matches!(expiry, Some(Expiry::At(_))) {
+        cx.changed(EventClasses::HASH, "hexpire", key);
+    }
+    Ok(())
 }
 
 fn time_option(now: UnixMs, args: &mut Args<'_>) -> Result<Expiry, Refusal> {
@@ -85,7 +94,9 @@ pub(super) fn hincrby(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
     let new = old.checked_add(by).ok_or(Refusal::INCREMENT_OVERFLOW)?;
     edit(cx, key, |hash, limits| {
         hash.set(field, itoa::Buffer::new().format(new).as_bytes(), Expiry::Kept, limits);
-    })
+    })?;
+    cx.changed(EventClasses::HASH, "hincrby", key);
+    Ok(())
 }
 
 /// Moves past `FIELDS n`; what follows must be exactly `n` times `words` words, and at least one.
@@ -109,10 +120,12 @@ fn set_pairs(cx: &mut ApplyCx<'_>, key: &[u8], args: &mut Args<'_>, expiry: Expi
 
 fn remove(cx: &mut ApplyCx<'_>, key: &[u8], args: &mut Args<'_>) -> Result<(), Refusal> {
     let Some(hash) = cx.hash(key)? else { return Ok(()) };
-    for field in args {
-        hash.remove(field);
+    let removed = args.filter(|field| hash.remove(field)).count();
+    let emptied = hash.is_empty();
+    if removed > 0 {
+        cx.changed(EventClasses::HASH, "hdel", key);
     }
-    if hash.is_empty() {
+    if emptied {
         cx.delete(key)?;
     }
     Ok(())

@@ -5,6 +5,7 @@ use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::{ApplyCx, ReadCx};
 use crate::command::expiry::{Unit, moment};
+use crate::config::EventClasses;
 use crate::dataset::hash::{Entry, Hash};
 use crate::number::parse_integer;
 use crate::resp::refusal::Refusal;
@@ -141,10 +142,14 @@ fn expire(
     fields(args, 1)?;
     let limits = cx.limits();
     let Some(hash) = cx.hash(key)? else { return Ok(()) };
+    let mut set = false;
     for field in args {
         if hash.get(field).is_some_and(|entry| conditions.hold(entry.expiry, at)) {
-            hash.set_expiry(field, Some(at), &limits);
+            set |= hash.set_expiry(field, Some(at), &limits);
         }
+    }
+    if set {
+        cx.changed(EventClasses::HASH, "hexpire", key);
     }
     Ok(())
 }
@@ -155,8 +160,14 @@ pub(super) fn hpersist(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), 
     fields(args, 1)?;
     let limits = cx.limits();
     let Some(hash) = cx.hash(key)? else { return Ok(()) };
+    let mut dropped = false;
     for field in args {
-        hash.set_expiry(field, None, &limits);
+        if hash.get(field).is_some_and(|entry| entry.expiry.is_some()) {
+            dropped |= hash.set_expiry(field, None, &limits);
+        }
+    }
+    if dropped {
+        cx.changed(EventClasses::HASH, "hpersist", key);
     }
     Ok(())
 }

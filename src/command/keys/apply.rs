@@ -4,6 +4,7 @@ use super::database::index;
 use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
+use crate::config::EventClasses;
 use crate::dataset::{Keyspace, Value};
 use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
@@ -24,10 +25,13 @@ pub(super) fn rename(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Re
     if from == to {
         return Ok(());
     }
-    match cx.keyspace()?.remove(from) {
-        Some((value, expiry)) => cx.store(to, value, expiry),
-        None => Ok(()),
+    if let Some((value, expiry)) = cx.keyspace()?.remove(from) {
+        let db = cx.db;
+        place(cx, db, to, value, expiry)?;
+        cx.changed(EventClasses::GENERIC, "rename_from", from);
+        cx.changed(EventClasses::GENERIC, "rename_to", to);
     }
+    Ok(())
 }
 
 /// Nothing if the new name is taken.
@@ -63,7 +67,9 @@ pub(super) fn copy(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     if !replace && database(cx, target)?.get(to).is_some() {
         return Ok(());
     }
-    place(cx, target, to, value, expiry)
+    place(cx, target, to, value, expiry)?;
+    cx.effects.changed(EventClasses::GENERIC, "copy_to", target, to);
+    Ok(())
 }
 
 /// `MOVE key n`; nothing if the key is there already.
@@ -76,16 +82,19 @@ pub(super) fn move_to(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
     if database(cx, target)?.get(key).is_some() {
         return Ok(());
     }
-    match cx.keyspace()?.remove(key) {
-        Some((value, expiry)) => place(cx, target, key, value, expiry),
-        None => Ok(()),
+    if let Some((value, expiry)) = cx.keyspace()?.remove(key) {
+        place(cx, target, key, value, expiry)?;
+        cx.changed(EventClasses::GENERIC, "move_from", key);
+        cx.effects.changed(EventClasses::GENERIC, "move_to", target, key);
     }
+    Ok(())
 }
 
 fn database<'a>(cx: &'a mut ApplyCx<'_>, index: DbIndex) -> Result<&'a mut Keyspace, Refusal> {
     cx.data.db_mut(index).ok_or(Refusal::DB_OUT_OF_RANGE)
 }
 
+/// Puts a value in the place of another one, which counts as a new key (as the servers).
 fn place(
     cx: &mut ApplyCx<'_>,
     target: DbIndex,
@@ -95,6 +104,7 @@ fn place(
 ) -> Result<(), Refusal> {
     let old = database(cx, target)?.insert(key, value, expiry);
     cx.trash.value(old);
+    cx.effects.event(EventClasses::NEW, "new", target, key);
     Ok(())
 }
 

@@ -20,12 +20,14 @@ pub(super) fn index(cx: &mut ApplyCx<'_>, text: &[u8]) -> Result<DbIndex, Refusa
 pub(super) fn swapdb(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (a, b) = (index(cx, args.require()?)?, index(cx, args.require()?)?);
     cx.data.swap_dbs(a, b);
+    cx.effects.swapped();
     Ok(())
 }
 
 pub(super) fn flushdb(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     check_mode(args)?;
     flush(cx, cx.db);
+    cx.effects.flushed();
     Ok(())
 }
 
@@ -34,6 +36,7 @@ pub(super) fn flushall(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), 
     check_mode(args)?;
     let count = u32::try_from(cx.data.databases()).unwrap_or(u32::MAX);
     (0..count).for_each(|index| flush(cx, DbIndex(index)));
+    cx.effects.flushed();
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
 use crate::command::expiry::{Unit, moment};
+use crate::config::EventClasses;
 use crate::resp::refusal::Refusal;
 
 /// NX, XX, GT and LT as given.
@@ -80,12 +81,17 @@ fn set(
     let Some(before) = cx.keyspace()?.get(key).map(|entry| entry.expiry()) else { return Ok(()) };
     if conditions.allow(before, after) {
         cx.keyspace()?.set_expiry(key, Some(after));
+        cx.changed(EventClasses::GENERIC, "expire", key);
     }
     Ok(())
 }
 
 pub(super) fn persist(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
-    cx.keyspace()?.set_expiry(args.require()?, None);
+    let key = args.require()?;
+    if cx.expiry(key)?.is_some() {
+        cx.keyspace()?.set_expiry(key, None);
+        cx.changed(EventClasses::GENERIC, "persist", key);
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
+use crate::config::EventClasses;
 use crate::rdb::save::restore_payload;
 use crate::rdb::{Fault, LoadError};
 use crate::resp::number::parse_integer;
@@ -24,7 +25,11 @@ pub(super) fn restore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
         ttl => Some(base.checked_add(ttl).ok_or(Refusal::OUT_OF_RANGE)?),
     };
     let value = restore_payload(payload, &cx.limits())?;
-    cx.store(key, value.ok_or_else(bad_format)?, expiry)
+    let old = cx.keyspace()?.insert(key, value.ok_or_else(bad_format)?, expiry);
+    cx.trash.value(old);
+    cx.made(key);
+    cx.changed(EventClasses::GENERIC, "restore", key);
+    Ok(())
 }
 
 #[derive(Default)]

@@ -3,6 +3,7 @@
 use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::{ApplyCx, ReadCx};
+use crate::config::EventClasses;
 use crate::dataset::list::List;
 use crate::dataset::packed::listpack::{Element, IntText};
 use crate::dataset::{Keyspace, Value, ValueRef};
@@ -227,7 +228,9 @@ pub(super) fn sort(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
         return cx.delete(target).map(drop);
     }
     let list = List::from_elements(result, &limits);
-    cx.store(target, Value::List(Box::new(list)), None)
+    cx.store(target, Value::List(Box::new(list)), None)?;
+    cx.changed(EventClasses::LIST, "sortstore", target);
+    Ok(())
 }
 
 #[cfg(test)]

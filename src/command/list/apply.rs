@@ -3,6 +3,7 @@
 use super::read::position;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
+use crate::config::EventClasses;
 use crate::dataset::list::{End, List, index_range};
 use crate::dataset::{EncodingLimits, Value};
 use crate::resp::refusal::Refusal;
@@ -37,23 +38,35 @@ fn push<'a>(
         let mut list = List::new();
         list.push(end, texts, &limits);
         cx.store(key, Value::List(Box::new(list)), None)?;
+    } else {
+        return Ok(());
+    }
+    cx.changed(EventClasses::LIST, if end == End::Left { "lpush" } else { "rpush" }, key);
+    Ok(())
+}
+
+/// Changes the list at a key, if there is one, and removes it if it is empty then. `change` says whether there is
+/// anything to tell of.
+fn edit(
+    cx: &mut ApplyCx<'_>,
+    key: &[u8],
+    event: &'static str,
+    change: impl FnOnce(&mut List, &EncodingLimits) -> bool,
+) -> Result<(), Refusal> {
+    let limits = cx.limits();
+    let Some(list) = cx.list(key)? else { return Ok(()) };
+    let (told, emptied) = (change(list, &limits), list.is_empty());
+    if told {
+        cx.changed(EventClasses::LIST, event, key);
+    }
+    if emptied {
+        cx.delete(key)?;
     }
     Ok(())
 }
 
-/// Changes the list at a key, if there is one, and removes it if it is empty then.
-fn edit(
-    cx: &mut ApplyCx<'_>,
-    key: &[u8],
-    change: impl FnOnce(&mut List, &EncodingLimits) -> Result<(), Refusal>,
-) -> Result<(), Refusal> {
-    let limits = cx.limits();
-    let Some(list) = cx.list(key)? else { return Ok(()) };
-    change(list, &limits)?;
-    if list.is_empty() {
-        cx.delete(key)?;
-    }
-    Ok(())
+fn popped(end: End) -> &'static str {
+    if end == End::Left { "lpop" } else { "rpop" }
 }
 
 pub(super) fn lpop(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
@@ -69,9 +82,9 @@ fn pop(cx: &mut ApplyCx<'_>, args: &mut Args<'_>, end: End) -> Result<(), Refusa
     let count = if args.remaining() > 0 { args.integer()? } else { 1 };
     let count = usize::try_from(count).map_err(|_| Refusal::MUST_BE_POSITIVE)?;
     args.end()?;
-    edit(cx, key, |list, limits| {
+    edit(cx, key, popped(end), |list, limits| {
         list.drop_from(end, count, limits);
-        Ok(())
+        count > 0
     })
 }
 
@@ -82,10 +95,7 @@ pub(super) fn linsert(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
         return Err(Refusal::SYNTAX);
     }
     let (pivot, text) = (args.require()?, args.require()?);
-    edit(cx, key, |list, limits| {
-        list.insert(pivot, behind, text, limits);
-        Ok(())
-    })
+    edit(cx, key, "linsert", |list, limits| list.insert(pivot, behind, text, limits))
 }
 
 pub(super) fn lset(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
@@ -93,7 +103,11 @@ pub(super) fn lset(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     let limits = cx.limits();
     let list = cx.list(key)?.ok_or(Refusal::NO_SUCH_KEY)?;
     let there = position(index, list.len()).is_some_and(|index| list.set(index, text, &limits));
-    if there { Ok(()) } else { Err(Refusal::INDEX_OUT_OF_RANGE) }
+    if !there {
+        return Err(Refusal::INDEX_OUT_OF_RANGE);
+    }
+    cx.changed(EventClasses::LIST, "lset", key);
+    Ok(())
 }
 
 /// Positive counts remove the first matches, negative ones the last, 0 all.
@@ -101,17 +115,15 @@ pub(super) fn lrem(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     let (key, count, text) = (args.require()?, args.integer()?, args.require()?);
     let end = if count < 0 { End::Right } else { End::Left };
     let most = if count == 0 { u64::MAX } else { count.unsigned_abs() };
-    edit(cx, key, |list, limits| {
-        list.remove_equal(text, end, usize::try_from(most).unwrap_or(usize::MAX), limits);
-        Ok(())
-    })
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    edit(cx, key, "lrem", |list, limits| list.remove_equal(text, end, most, limits) > 0)
 }
 
 pub(super) fn ltrim(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, start, stop) = (args.require()?, args.integer()?, args.integer()?);
-    edit(cx, key, |list, limits| {
+    edit(cx, key, "ltrim", |list, limits| {
         list.trim(index_range(start, stop, list.len()), limits);
-        Ok(())
+        true
     })
 }
 
@@ -147,12 +159,16 @@ fn shift(cx: &mut ApplyCx<'_>, from: (&[u8], End), to: (&[u8], End)) -> Result<(
     if from.0 != to.0 {
         push(cx, to.0, to.1, std::iter::once(&element[..]), true)?;
     }
-    edit(cx, from.0, |list, _| {
+    if from.0 == to.0 {
+        let Some(list) = cx.list(from.0)? else { return Ok(()) };
         list.drop_from(from.1, 1, &limits);
-        if from.0 == to.0 {
-            list.push(to.1, std::iter::once(&element[..]), &limits);
-        }
-        Ok(())
+        push(cx, to.0, to.1, std::iter::once(&element[..]), true)?;
+        cx.changed(EventClasses::LIST, popped(from.1), from.0);
+        return Ok(());
+    }
+    edit(cx, from.0, popped(from.1), |list, _| {
+        list.drop_from(from.1, 1, &limits);
+        true
     })
 }
 

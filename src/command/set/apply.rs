@@ -3,6 +3,7 @@
 use super::algebra::{self, Sets, stored};
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
+use crate::config::EventClasses;
 use crate::dataset::set::Set;
 use crate::dataset::{EncodingLimits, Keyspace, Value, ValueRef};
 use crate::resp::refusal::Refusal;
@@ -11,32 +12,34 @@ pub(super) fn sadd(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     let key = args.require()?;
     let first = args.peek().ok_or(Refusal::SYNTAX)?;
     let limits = cx.limits();
-    let add = |set: &mut Set, args: &mut Args<'_>| {
-        for member in args {
-            set.add(member, &limits);
-        }
-    };
-    match cx.set(key)? {
+    let add = |set: &mut Set, args: &mut Args<'_>| args.filter(|member| set.add(member, &limits)).count();
+    let added = match cx.set(key)? {
         Some(set) => {
             set.expect(args.remaining(), &limits);
-            add(set, args);
-            Ok(())
+            add(set, args)
         }
         None => {
             let mut set = Set::for_members(first, args.remaining(), &limits);
-            add(&mut set, args);
-            cx.store(key, Value::Set(Box::new(set)), None)
+            let added = add(&mut set, args);
+            cx.store(key, Value::Set(Box::new(set)), None)?;
+            added
         }
+    };
+    if added > 0 {
+        cx.changed(EventClasses::SET, "sadd", key);
     }
+    Ok(())
 }
 
 pub(super) fn srem(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
     let Some(set) = cx.set(key)? else { return Ok(()) };
-    for member in args {
-        set.remove(member);
+    let removed = args.filter(|member| set.remove(member)).count();
+    let emptied = set.is_empty();
+    if removed > 0 {
+        cx.changed(EventClasses::SET, "srem", key);
     }
-    if set.is_empty() {
+    if emptied {
         cx.delete(key)?;
     }
     Ok(())
@@ -51,21 +54,25 @@ pub(super) fn smove(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Ref
     if source == destination || !set.remove(member) {
         return Ok(());
     }
-    if set.is_empty() {
+    let emptied = set.is_empty();
+    cx.changed(EventClasses::SET, "srem", source);
+    if emptied {
         cx.delete(source)?;
     }
     let limits = cx.limits();
-    match cx.set(destination)? {
-        Some(set) => {
-            set.add(member, &limits);
-            Ok(())
-        }
+    let added = match cx.set(destination)? {
+        Some(set) => set.add(member, &limits),
         None => {
             let mut set = Set::for_members(member, 1, &limits);
             set.add(member, &limits);
-            cx.store(destination, Value::Set(Box::new(set)), None)
+            cx.store(destination, Value::Set(Box::new(set)), None)?;
+            true
         }
+    };
+    if added {
+        cx.changed(EventClasses::SET, "sadd", destination);
     }
+    Ok(())
 }
 
 /// Masters send SREM or DEL instead. A pop of all members is clear enough; any other takes members by chance.
@@ -81,26 +88,28 @@ pub(super) fn spop(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     if count < set.len() {
         return Err(Refusal::text("ERR SPOP takes members by chance, which cannot be repeated"));
     }
+    cx.changed(EventClasses::SET, "spop", key);
     cx.delete(key)?;
     Ok(())
 }
 
 pub(super) fn sinterstore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
-    store(cx, args, |sets, limits| algebra::collected(algebra::intersection(sets), limits))
+    store(cx, args, "sinterstore", |sets, limits| algebra::collected(algebra::intersection(sets), limits))
 }
 
 pub(super) fn sunionstore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
-    store(cx, args, algebra::union)
+    store(cx, args, "sunionstore", algebra::union)
 }
 
 pub(super) fn sdiffstore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
-    store(cx, args, algebra::stored_difference)
+    store(cx, args, "sdiffstore", algebra::stored_difference)
 }
 
 /// Stores what comes out of the sets, whatever was at the destination; nothing removes the key.
 fn store(
     cx: &mut ApplyCx<'_>,
     args: &mut Args<'_>,
+    event: &'static str,
     compute: impl FnOnce(&Sets<'_>, &EncodingLimits) -> Set,
 ) -> Result<(), Refusal> {
     let destination = args.require()?;
@@ -108,7 +117,11 @@ fn store(
     let keyspace = cx.keyspace()?;
     let sets = args.map(|key| set_at(keyspace, key)).collect::<Result<Vec<_>, _>>()?;
     match stored(compute(&sets, &limits)) {
-        Some(value) => cx.store(destination, value, None),
+        Some(value) => {
+            cx.store(destination, value, None)?;
+            cx.changed(EventClasses::SET, event, destination);
+            Ok(())
+        }
         None => cx.delete(destination).map(drop),
     }
 }

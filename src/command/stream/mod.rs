@@ -11,7 +11,7 @@ mod read;
 #[cfg(test)]
 mod replay;
 
-use super::row::{Keys, Row, container, read, refused_write, write};
+use super::row::{Keys, Row, container, read, refused_write, waiting_read, write};
 use crate::resp::refusal::Refusal;
 
 /// The rows of this family.
@@ -45,7 +45,7 @@ pub static ROWS: &[Row] = &[
         "XREVRANGE x:b 12 9",
         "XREVRANGE missing + -",
     ]),
-    read("xread", -4, Keys::AfterStreams, read::xread).samples(&[
+    waiting_read("xread", -4, Keys::AfterStreams, read::xread).samples(&[
         "XREAD STREAMS x:a 0",
         "XREAD COUNT 2 STREAMS x:a x:b 1-1 10",
         "XREAD STREAMS x:a missing 0 0",

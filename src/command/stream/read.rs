@@ -3,6 +3,7 @@
 use super::id::{self, INVALID_ID};
 use crate::command::args::Args;
 use crate::command::context::ReadCx;
+use crate::command::row::Await;
 use crate::dataset::packed::listpack::IntText;
 use crate::dataset::stream::{Entry, IdText, Stream, StreamId};
 use crate::resp::refusal::Refusal;
@@ -88,17 +89,18 @@ pub(super) fn write_id(out: &mut Reply, id: StreamId) {
     out.bulk(id.text(&mut IdText::default()));
 }
 
-/// XREAD, as redis 8.0. BLOCK answers at once if there is something; waiting is not served.
-pub(super) fn xread(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+/// XREAD, as redis 8.0. With BLOCK it asks to wait if there is nothing.
+pub(super) fn xread(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<Option<Await>, Refusal> {
     let options = XreadOptions::parse(args)?;
+    let ids = args.clone().skip(args.remaining() / 2).collect::<Vec<_>>();
     let streams = requested(cx, args)?;
     let ready: Vec<_> = streams.iter().filter(|request| request.has_news()).collect();
     if ready.is_empty() {
-        if options.block && cx.may_wait {
-            return Err(Refusal::text("ERR blocking reads are not served yet"));
+        if let Some(timeout_ms) = options.block.filter(|_| cx.may_wait) {
+            return Ok(Some(wait_for(&streams, &ids, args, timeout_ms)));
         }
         out.null_array();
-        return Ok(());
+        return Ok(None);
     }
     let resp3 = out.proto == Proto::Resp3;
     if resp3 {
@@ -116,23 +118,37 @@ pub(super) fn xread(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Re
             request.stream.iter().filter_map(|stream| Some(stream.range(request.after.next()?, StreamId::MAX)));
         write_entries(out, news.flatten().take(count));
     }
-    Ok(())
+    Ok(None)
+}
+
+/// What is asked again when one of the streams changes: `$` is the last id of now. `+` stays, as in redis.
+fn wait_for(streams: &[Request<'_, '_>], ids: &[&[u8]], args: &Args<'_>, timeout_ms: u64) -> Await {
+    let head = args.words().take(args.word_count() - ids.len());
+    let meant = streams.iter().zip(ids).map(|(request, id)| match *id {
+        b"$" => <[u8]>::to_vec(request.after.text(&mut IdText::default())),
+        id => id.to_vec(),
+    });
+    Await {
+        timeout_ms: Some(timeout_ms).filter(|ms| *ms > 0),
+        keys: streams.iter().map(|request| request.key.to_vec()).collect(),
+        request: head.map(<[u8]>::to_vec).chain(meant).collect(),
+    }
 }
 
 struct XreadOptions {
     count: usize,
-    block: bool,
+    /// How long to wait, milliseconds; 0 is for ever.
+    block: Option<u64>,
 }
 
 impl XreadOptions {
     /// Up to and with STREAMS.
     fn parse(args: &mut Args<'_>) -> Result<Self, Refusal> {
-        let mut options = Self { count: usize::MAX, block: false };
+        let mut options = Self { count: usize::MAX, block: None };
         loop {
             let more = args.remaining() > 1;
             if more && args.take("BLOCK") {
-                timeout(args)?;
-                options.block = true;
+                options.block = Some(timeout(args)?);
             } else if more && args.take("COUNT") {
                 let count = usize::try_from(args.integer()?.max(0)).unwrap_or(usize::MAX);
                 options.count = if count == 0 { usize::MAX } else { count };
@@ -153,10 +169,10 @@ fn only_group_reads(option: &str) -> Refusal {
     Refusal::text(format!("ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."))
 }
 
-fn timeout(args: &mut Args<'_>) -> Result<i64, Refusal> {
-    match args.integer() {
-        Ok(ms @ 0..) => Ok(ms),
-        Ok(_) => Err(Refusal::text("ERR timeout is negative")),
+fn timeout(args: &mut Args<'_>) -> Result<u64, Refusal> {
+    match args.integer().map(u64::try_from) {
+        Ok(Ok(ms)) => Ok(ms),
+        Ok(Err(_)) => Err(Refusal::text("ERR timeout is negative")),
         Err(_) => Err(Refusal::text("ERR timeout is not an integer or out of range")),
     }
 }
@@ -264,9 +280,10 @@ mod tests {
     }
 
     #[test]
-    fn a_blocking_read_is_answered_if_there_is_something_and_refused_if_it_had_to_wait() {
+    fn a_blocking_read_is_answered_if_there_is_something_and_asks_to_wait_otherwise() {
         let bench = bench();
         assert_eq!(bench.ask("XREAD BLOCK 5 STREAMS x 1-1"), format!("*1 *2 $1 x *1 {SECOND}"));
-        assert_eq!(bench.ask("XREAD BLOCK 5 STREAMS x $"), "-ERR blocking reads are not served yet");
+        let asked = bench.ask("XREAD BLOCK 5 STREAMS x missing $ +");
+        assert_eq!(asked, "waits Some(5) for [x missing] with [XREAD BLOCK 5 STREAMS x missing 3-1 +]");
     }
 }

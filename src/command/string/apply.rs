@@ -1,9 +1,11 @@
 //! Writes to strings, as the stream brings them.
 
 use super::options::{Expiry, Known, Options};
+use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
 use crate::command::expiry::{Unit, deadline};
+use crate::config::EventClasses;
 use crate::dataset::{StrForm, ValueRef};
 use crate::limits::STRING_BYTES_MAX;
 use crate::resp::number;
@@ -13,14 +15,29 @@ use crate::resp::refusal::Refusal;
 pub(super) fn set(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, value) = (args.require()?, args.require()?);
     if args.remaining() == 0 {
-        return cx.store_string(key, value, None);
+        return put(cx, key, value, None);
     }
     let options = Options::parse(args, cx.now, Known::Set, "set")?;
     if options.condition.holds(cx, key)? {
         let expiry = options.expiry.of(cx, key)?;
-        cx.store_string(key, value, expiry)?;
+        put(cx, key, value, expiry)?;
+        tell_expiry(cx, key, options.expiry);
     }
     Ok(())
+}
+
+/// Stores a string under the event `set`.
+fn put(cx: &mut ApplyCx<'_>, key: &[u8], value: &[u8], expiry: Option<UnixMs>) -> Result<(), Refusal> {
+    cx.store_string(key, value, expiry)?;
+    cx.changed(EventClasses::STRING, "set", key);
+    Ok(())
+}
+
+/// An expiry that came with a value has an event of its own.
+fn tell_expiry(cx: &mut ApplyCx<'_>, key: &[u8], expiry: Expiry) {
+    if matches!(expiry, Expiry::At(_)) {
+        cx.changed(EventClasses::GENERIC, "expire", key);
+    }
 }
 
 pub(super) fn setex(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
@@ -34,13 +51,15 @@ pub(super) fn psetex(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Re
 fn set_for(cx: &mut ApplyCx<'_>, args: &mut Args<'_>, unit: Unit, command: &str) -> Result<(), Refusal> {
     let (key, time, value) = (args.require()?, args.require()?, args.require()?);
     let expiry = deadline(time, unit, Some(cx.now), command)?;
-    cx.store_string(key, value, Some(expiry))
+    put(cx, key, value, Some(expiry))?;
+    tell_expiry(cx, key, Expiry::At(expiry));
+    Ok(())
 }
 
 pub(super) fn setnx(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, value) = (args.require()?, args.require()?);
     if cx.keyspace()?.get(key).is_none() {
-        cx.store_string(key, value, None)?;
+        put(cx, key, value, None)?;
     }
     Ok(())
 }
@@ -48,7 +67,7 @@ pub(super) fn setnx(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Ref
 pub(super) fn getset(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, value) = (args.require()?, args.require()?);
     cx.string(key)?;
-    cx.store_string(key, value, None)
+    put(cx, key, value, None)
 }
 
 pub(super) fn getdel(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
@@ -67,8 +86,17 @@ pub(super) fn getex(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Ref
     }
     match options.expiry {
         Expiry::Unsaid | Expiry::Keep => {}
-        Expiry::Drop => _ = cx.keyspace()?.set_expiry(key, None),
-        Expiry::At(at) => _ = cx.keyspace()?.set_expiry(key, Some(at)),
+        Expiry::Drop => {
+            let had = cx.expiry(key)?.is_some();
+            cx.keyspace()?.set_expiry(key, None);
+            if had {
+                cx.changed(EventClasses::GENERIC, "persist", key);
+            }
+        }
+        Expiry::At(at) => {
+            cx.keyspace()?.set_expiry(key, Some(at));
+            cx.changed(EventClasses::GENERIC, "expire", key);
+        }
     }
     Ok(())
 }
@@ -86,7 +114,7 @@ pub(super) fn mset(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
         return Err(Refusal::wrong_arity("mset"));
     }
     while let (Some(key), Some(value)) = (args.optional(), args.optional()) {
-        cx.store_string(key, value, None)?;
+        put(cx, key, value, None)?;
     }
     Ok(())
 }
@@ -119,18 +147,22 @@ pub(super) fn msetex(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Re
     for _ in 0..pairs {
         let (key, value) = (given.require()?, given.require()?);
         let expiry = options.expiry.of(cx, key)?;
-        cx.store_string(key, value, expiry)?;
+        put(cx, key, value, expiry)?;
+        tell_expiry(cx, key, options.expiry);
     }
     Ok(())
 }
 
 pub(super) fn append(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, tail) = (args.require()?, args.require()?);
-    let Some(len) = cx.string(key)?.map(<[u8]>::len) else { return cx.store_string(key, tail, None) };
-    if len.saturating_add(tail.len()) > STRING_BYTES_MAX {
-        return Err(Refusal::STRING_TOO_LONG);
+    match cx.string(key)?.map(<[u8]>::len) {
+        None => cx.store_string(key, tail, None)?,
+        Some(len) if len.saturating_add(tail.len()) > STRING_BYTES_MAX => return Err(Refusal::STRING_TOO_LONG),
+        Some(_) => {
+            cx.keyspace()?.edit_string(key, |bytes| bytes.extend_from_slice(tail));
+        }
     }
-    cx.keyspace()?.edit_string(key, |bytes| bytes.extend_from_slice(tail));
+    cx.changed(EventClasses::STRING, "append", key);
     Ok(())
 }
 
@@ -147,11 +179,13 @@ pub(super) fn setrange(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), 
     }
     if !there {
         cx.keyspace()?.set_string(key, b"", StrForm::Raw, None);
+        cx.made(key);
     }
     cx.keyspace()?.edit_string(key, |bytes| {
         bytes.resize(bytes.len().max(end), 0);
         bytes[start..end].copy_from_slice(patch);
     });
+    cx.changed(EventClasses::STRING, "setrange", key);
     Ok(())
 }
 
@@ -186,7 +220,9 @@ fn add(cx: &mut ApplyCx<'_>, key: &[u8], by: i64) -> Result<(), Refusal> {
     };
     let after = before.checked_add(by);
     let after = after.ok_or_else(|| Refusal::text("ERR increment or decrement would overflow"))?;
-    cx.store_string(key, itoa::Buffer::new().format(after).as_bytes(), expiry)
+    cx.store_string(key, itoa::Buffer::new().format(after).as_bytes(), expiry)?;
+    cx.changed(EventClasses::STRING, "incrby", key);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::combine::{self, Input, Operation, Options};
 use super::range::{Preset, Query, lex_range, rank_range, score_range};
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
+use crate::config::EventClasses;
 use crate::dataset::zset::{Pairs, ZSet};
 use crate::dataset::{Dialect, Value};
 use crate::resp::refusal::Refusal;
@@ -108,7 +109,7 @@ pub(in crate::command) fn add_pairs(
     options: AddOptions,
     pairs: &[(f64, &[u8])],
 ) -> Result<(), Refusal> {
-    let limits = cx.limits();
+    let (limits, mut changed) = (cx.limits(), false);
     let mut fresh = None;
     let zset = match cx.zset(key)? {
         Some(zset) => zset,
@@ -125,52 +126,51 @@ pub(in crate::command) fn add_pairs(
     }
     for (given, member) in pairs {
         if options.is_plain() {
-            zset.insert(member, *given, &limits);
+            changed |= zset.insert(member, *given, &limits) != Some(*given);
         } else if let Some(score) = options.score(zset.score(member), *given)? {
-            zset.insert(member, score, &limits);
+            changed |= zset.insert(member, score, &limits) != Some(score);
         }
     }
-    match fresh {
-        Some(zset) => cx.store(key, Value::ZSet(Box::new(zset)), None),
-        None => Ok(()),
+    if let Some(zset) = fresh {
+        cx.store(key, Value::ZSet(Box::new(zset)), None)?;
     }
+    if changed {
+        cx.changed(EventClasses::ZSET, if options.increment { "zincr" } else { "zadd" }, key);
+    }
+    Ok(())
 }
 
 pub(super) fn zrem(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
-    change(cx, key, |zset| {
-        args.for_each(|member| {
-            zset.remove(member);
-        });
-    })
+    change(cx, key, "zrem", |zset| args.filter(|member| zset.remove(member)).count())
 }
 
 pub(super) fn zremrangebyrank(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
     let (start, stop) = (args.integer()?, args.integer()?);
-    remove_range(cx, key, |zset| rank_range(zset.len(), start, stop))
+    remove_range(cx, key, "zremrangebyrank", |zset| rank_range(zset.len(), start, stop))
 }
 
 pub(super) fn zremrangebyscore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
     let range = score_range(args.require()?, args.require()?)?;
-    remove_range(cx, key, |zset| zset.score_range(&range))
+    remove_range(cx, key, "zremrangebyscore", |zset| zset.score_range(&range))
 }
 
 pub(super) fn zremrangebylex(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
     let range = lex_range(args.require()?, args.require()?)?;
-    remove_range(cx, key, |zset| zset.lex_range(&range))
+    remove_range(cx, key, "zremrangebylex", |zset| zset.lex_range(&range))
 }
 
 pub(super) fn zpopmin(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, count) = pop_arguments(args)?;
-    remove_range(cx, key, |zset| 0..count.min(zset.len()))
+    remove_range(cx, key, "zpopmin", |zset| 0..count.min(zset.len()))
 }
 
 pub(super) fn zpopmax(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, count) = pop_arguments(args)?;
-    remove_range(cx, key, |zset| zset.len() - count.min(zset.len())..zset.len())
+    remove_range(cx, key, "zpopmax", |zset| zset.len() - count.min(zset.len())..zset.len())
 }
 
 /// Reads `key [count]`.
@@ -184,16 +184,29 @@ fn pop_arguments<'a>(args: &mut Args<'a>) -> Result<(&'a [u8], usize), Refusal> 
 fn remove_range(
     cx: &mut ApplyCx<'_>,
     key: &[u8],
+    event: &'static str,
     ranks: impl FnOnce(&ZSet) -> Range<usize>,
 ) -> Result<(), Refusal> {
-    change(cx, key, |zset| zset.remove_ranks(ranks(zset)))
+    change(cx, key, event, |zset| {
+        let before = zset.len();
+        zset.remove_ranks(ranks(zset));
+        before - zset.len()
+    })
 }
 
-/// Changes the set at a key, if there is one; an emptied set goes.
-fn change(cx: &mut ApplyCx<'_>, key: &[u8], change: impl FnOnce(&mut ZSet)) -> Result<(), Refusal> {
+/// Takes members out of the set at a key, if there is one, and says how many; an emptied set goes.
+fn change(
+    cx: &mut ApplyCx<'_>,
+    key: &[u8],
+    event: &'static str,
+    change: impl FnOnce(&mut ZSet) -> usize,
+) -> Result<(), Refusal> {
     let Some(zset) = cx.zset(key)? else { return Ok(()) };
-    change(zset);
-    if zset.is_empty() {
+    let (removed, emptied) = (change(zset), zset.is_empty());
+    if removed > 0 {
+        cx.changed(EventClasses::ZSET, event, key);
+    }
+    if emptied {
         cx.delete(key)?;
     }
     Ok(())
@@ -215,14 +228,14 @@ fn store_combined(
     cx: &mut ApplyCx<'_>,
     args: &mut Args<'_>,
     operation: Operation,
-    command: &str,
+    command: &'static str,
 ) -> Result<(), Refusal> {
     let destination = args.require()?;
     let keys = combine::keys(args, command)?;
     let options = Options::parse(args, operation, keys.len(), false)?;
     let inputs = keys.into_iter().map(|key| Input::of(cx.peek(key)?)).collect::<Result<Vec<_>, _>>()?;
     let pairs = combine::combine(operation, &inputs, &options);
-    store(cx, destination, pairs)
+    store(cx, destination, pairs, command)
 }
 
 pub(super) fn zrangestore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
@@ -237,7 +250,7 @@ pub(super) fn zrangestore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(
         pairs.reverse();
     }
     if pairs.is_empty() {
-        return store(cx, destination, pairs);
+        return cx.delete(destination).map(drop);
     }
     // One by one, as the servers: what goes through a listpack on its way to a tree loses the sign of minus zero.
     let (limits, mut zset) = (cx.limits(), ZSet::default());
@@ -247,17 +260,26 @@ pub(super) fn zrangestore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(
     for (member, score) in &pairs {
         zset.insert(member, *score, &limits);
     }
-    cx.store(destination, Value::ZSet(Box::new(zset)), None)
+    cx.store(destination, Value::ZSet(Box::new(zset)), None)?;
+    cx.changed(EventClasses::ZSET, "zrangestore", destination);
+    Ok(())
 }
 
 /// Puts a result in the place of what a key held: nothing if it is empty, packed if it fits.
-pub(in crate::command) fn store(cx: &mut ApplyCx<'_>, key: &[u8], pairs: Pairs) -> Result<(), Refusal> {
+pub(in crate::command) fn store(
+    cx: &mut ApplyCx<'_>,
+    key: &[u8],
+    pairs: Pairs,
+    event: &'static str,
+) -> Result<(), Refusal> {
     if pairs.is_empty() {
         cx.delete(key)?;
         return Ok(());
     }
     let zset = ZSet::of(pairs, &cx.limits());
-    cx.store(key, Value::ZSet(Box::new(zset)), None)
+    cx.store(key, Value::ZSet(Box::new(zset)), None)?;
+    cx.changed(EventClasses::ZSET, event, key);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@ pub(super) fn clients(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("maxclients", cx.server.config.get().maxclients);
     text.fixed("client_recent_max_input_buffer:0 client_recent_max_output_buffer:0");
     text.field("blocked_clients", counts.blocked());
-    text.field("tracking_clients", 0);
+    text.field("tracking_clients", cx.server.hub.tracking_counts().clients);
     text.field("pubsub_clients", cx.server.hub.counts().subscribers);
     let watching = cx.server.clients.all().iter().filter(|client| client.watching() > 0).count();
     text.field("watching_clients", watching);
     text.fixed("clients_in_timeout_table:0");
     text.field("total_watched_keys", cx.server.watched.keys());
-    text.fixed("total_blocking_keys:0 total_blocking_keys_on_nokey:0");
+    text.field("total_blocking_keys", cx.server.hub.awaited_keys());
+    text.fixed("total_blocking_keys_on_nokey:0");
 }

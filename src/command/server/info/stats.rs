@@ -42,9 +42,13 @@ pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
         "latest_fork_usec:0 total_forks:0 \
          migrate_cached_sockets:0 slave_expires_tracked_keys:0 active_defrag_hits:0 active_defrag_misses:0 \
          active_defrag_key_hits:0 active_defrag_key_misses:0 total_active_defrag_time:0 \
-         current_active_defrag_time:0 tracking_total_keys:0 tracking_total_items:0 tracking_total_prefixes:0 \
-         unexpected_error_replies:0",
+         current_active_defrag_time:0 ",
     );
+    let tracked = cx.server.hub.tracking_counts();
+    text.field("tracking_total_keys", tracked.keys);
+    text.field("tracking_total_items", tracked.items);
+    text.field("tracking_total_prefixes", tracked.prefixes);
+    text.fixed("unexpected_error_replies:0");
     text.field("total_error_replies", totals.error_replies());
     text.fixed("dump_payload_sanitizations:0 client_query_buffer_limit_disconnections:0");
     text.field("client_output_buffer_limit_disconnections", status.clients.evicted());

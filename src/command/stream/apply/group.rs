@@ -4,6 +4,7 @@ use super::super::{id, no_group, no_key_or_group};
 use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
+use crate::config::EventClasses;
 use crate::dataset::Value;
 use crate::dataset::stream::{Group, Stream, StreamId};
 use crate::resp::refusal::Refusal;
@@ -22,16 +23,20 @@ pub(in super::super) fn create(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Res
     match cx.stream(key)? {
         Some(stream) => {
             let group = Group::new(position(start, stream)?, entries_read);
-            let added = stream.insert_group(name, group);
-            if added { Ok(()) } else { Err(Refusal::text("BUSYGROUP Consumer Group name already exists")) }
+            if !stream.insert_group(name, group) {
+                return Err(Refusal::text("BUSYGROUP Consumer Group name already exists"));
+            }
         }
         None if mkstream => {
             let mut stream = Stream::default();
             stream.insert_group(name, Group::new(position(start, &stream)?, entries_read));
-            cx.store(key, Value::Stream(Box::new(stream)), None)
+            cx.store(key, Value::Stream(Box::new(stream)), None)?;
+            cx.effects.touched(cx.db, key);
         }
-        None => Err(missing_key()),
+        None => return Err(missing_key()),
     }
+    cx.told(EventClasses::STREAM, "xgroup-create", key);
+    Ok(())
 }
 
 fn missing_key() -> Refusal {
@@ -74,20 +79,25 @@ pub(in super::super) fn set_id(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Res
     };
     let group = stream.group_mut(name).ok_or_else(|| no_group(key, name))?;
     (group.last_id, group.entries_read) = (last_id, entries_read);
+    cx.told(EventClasses::STREAM, "xgroup-setid", key);
     Ok(())
 }
 
 /// `XGROUP DESTROY key group`
 pub(in super::super) fn destroy(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, name) = (args.require()?, args.require()?);
-    cx.stream(key)?.ok_or_else(missing_key)?.remove_group(name);
+    if cx.stream(key)?.ok_or_else(missing_key)?.remove_group(name) {
+        cx.told(EventClasses::STREAM, "xgroup-destroy", key);
+    }
     Ok(())
 }
 
 /// `XGROUP CREATECONSUMER key group consumer`
 pub(in super::super) fn create_consumer(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (now, key, name) = (cx.now, args.require()?, args.require()?);
-    required(cx, key, name)?.create_consumer(args.require()?, now, None);
+    if required(cx, key, name)?.create_consumer(args.require()?, now, None) {
+        cx.told(EventClasses::STREAM, "xgroup-createconsumer", key);
+    }
     Ok(())
 }
 
@@ -95,7 +105,11 @@ pub(in super::super) fn create_consumer(cx: &mut ApplyCx<'_>, args: &mut Args<'_
 /// that has asked and got nothing.
 pub(in super::super) fn remove_consumer(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, name) = (args.require()?, args.require()?);
-    required(cx, key, name)?.remove_consumer(args.require()?);
+    let removed = required(cx, key, name)?.remove_consumer(args.require()?);
+    // Redis 6.0 does not look whether there was one.
+    if removed || cx.limits().dialect.is_before_redis_7() {
+        cx.told(EventClasses::STREAM, "xgroup-delconsumer", key);
+    }
     Ok(())
 }
 
@@ -127,17 +141,18 @@ pub(in super::super) fn xclaim(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Res
     let there: Vec<bool> = claim.ids.iter().map(|id| stream.entry(*id).is_some()).collect();
     let group = stream.group_mut(name).ok_or_else(|| no_key_or_group(key, name))?;
     group.last_id = group.last_id.max(claim.last_id);
-    if dialect.claims_create_consumers() {
-        claim.see_consumer(group, now);
-    }
+    let mut made = dialect.claims_create_consumers() && claim.see_consumer(group, now);
     for (id, there) in claim.ids.iter().zip(there) {
         // Redis 6.0 does not look whether the message is still there if the entry is pending already.
         let keeps = dialect.is_before_redis_7() && group.pending(*id).is_some();
         if there || keeps {
-            claim.apply(group, *id, now);
+            made |= claim.apply(group, *id, now);
         } else {
             group.acknowledge(*id);
         }
+    }
+    if made && !dialect.is_before_redis_7() {
+        cx.told(EventClasses::STREAM, "xgroup-createconsumer", key);
     }
     Ok(())
 }
@@ -201,12 +216,12 @@ impl<'a> Claim<'a> {
         Ok(())
     }
 
-    /// Gives one entry to the consumer.
-    fn apply(&self, group: &mut Group, id: StreamId, now: UnixMs) {
+    /// Gives one entry to the consumer. Answers whether the consumer was made for it.
+    fn apply(&self, group: &mut Group, id: StreamId, now: UnixMs) -> bool {
         let old = group.pending(id).map(|pending| (pending.delivered, pending.deliveries));
         let deliveries = match (old, self.deliveries) {
-            (None, _) if !self.force => return,
-            (Some((delivered, _)), _) if self.is_too_fresh(delivered, now) => return,
+            (None, _) if !self.force => return false,
+            (Some((delivered, _)), _) if self.is_too_fresh(delivered, now) => return false,
             (_, Some(deliveries)) => deliveries,
             // A pending entry made by FORCE counts as delivered once.
             (old, None) => {
@@ -214,11 +229,12 @@ impl<'a> Claim<'a> {
                 before.saturating_add(u64::from(!self.just_id))
             }
         };
-        self.see_consumer(group, now);
+        let made = self.see_consumer(group, now);
         group.assign(id, self.consumer, self.delivered, deliveries);
         if let Some(consumer) = group.consumer_mut(self.consumer) {
             consumer.active = Some(now);
         }
+        made
     }
 
     /// Masters send 0, which takes every entry, also one that their clock has delivered in our future.
@@ -226,10 +242,14 @@ impl<'a> Claim<'a> {
         self.idle_ms_min > 0 && now.0.saturating_sub(delivered.0) < self.idle_ms_min
     }
 
-    fn see_consumer(&self, group: &mut Group, now: UnixMs) {
+    /// Answers whether it was made.
+    fn see_consumer(&self, group: &mut Group, now: UnixMs) -> bool {
         match group.consumer_mut(self.consumer) {
-            Some(consumer) => consumer.seen = now,
-            None => drop(group.create_consumer(self.consumer, now, None)),
+            Some(consumer) => {
+                consumer.seen = now;
+                false
+            }
+            None => group.create_consumer(self.consumer, now, None),
         }
     }
 }

@@ -5,6 +5,7 @@ pub(super) mod group;
 use super::id;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
+use crate::config::EventClasses;
 use crate::dataset::Value;
 use crate::dataset::stream::{AppendError, Counters, Stream, StreamId, Trim};
 use crate::resp::refusal::Refusal;
@@ -75,24 +76,25 @@ pub(super) fn xadd(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
         return Err(Refusal::text("ERR The ID specified in XADD must be greater than 0-0"));
     }
     let limits = cx.limits();
-    match cx.stream(key)? {
-        Some(stream) => {
-            stream.append(id, &words, &limits).map_err(append_refusal)?;
-            if let Some((to, approximately)) = options.trim {
-                stream.trim(to, approximately);
-            }
-            Ok(())
-        }
-        None if options.no_mkstream => Ok(()),
+    let add = |stream: &mut Stream| -> Result<u64, Refusal> {
+        stream.append(id, &words, &limits).map_err(append_refusal)?;
+        Ok(options.trim.map_or(0, |(to, approximately)| stream.trim(to, approximately)))
+    };
+    let trimmed = match cx.stream(key)? {
+        Some(stream) => add(stream)?,
+        None if options.no_mkstream => return Ok(()),
         None => {
             let mut stream = Stream::default();
-            stream.append(id, &words, &limits).map_err(append_refusal)?;
-            if let Some((to, approximately)) = options.trim {
-                stream.trim(to, approximately);
-            }
-            cx.store(key, Value::Stream(Box::new(stream)), None)
+            let trimmed = add(&mut stream)?;
+            cx.store(key, Value::Stream(Box::new(stream)), None)?;
+            trimmed
         }
+    };
+    cx.changed(EventClasses::STREAM, "xadd", key);
+    if trimmed > 0 {
+        cx.changed(EventClasses::STREAM, "xtrim", key);
     }
+    Ok(())
 }
 
 fn append_refusal(error: AppendError) -> Refusal {
@@ -111,8 +113,8 @@ pub(super) fn xtrim(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Ref
     args.end()?;
     let (to, approximately) =
         options.trim.ok_or(Refusal::text("ERR syntax error, XTRIM must be called with a trimming strategy"))?;
-    if let Some(stream) = cx.stream(key)? {
-        stream.trim(to, approximately);
+    if cx.stream(key)?.is_some_and(|stream| stream.trim(to, approximately) > 0) {
+        cx.changed(EventClasses::STREAM, "xtrim", key);
     }
     Ok(())
 }
@@ -121,8 +123,8 @@ pub(super) fn xtrim(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Ref
 pub(super) fn xdel(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
     let ids = args.map(id::strict).collect::<Result<Vec<_>, _>>()?;
-    if let Some(stream) = cx.stream(key)? {
-        stream.delete(&ids);
+    if cx.stream(key)?.is_some_and(|stream| stream.delete(&ids) > 0) {
+        cx.changed(EventClasses::STREAM, "xdel", key);
     }
     Ok(())
 }
@@ -163,6 +165,7 @@ pub(super) fn xsetid(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Re
         max_deleted_id: max_deleted.unwrap_or(old.max_deleted_id),
         ..old
     });
+    cx.told(EventClasses::STREAM, "xsetid", key);
     Ok(())
 }
 

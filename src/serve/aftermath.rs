@@ -1,0 +1,84 @@
+//! What a request leaves behind besides its reply: the keys that a tracking client has read, and the line that those
+//! who monitor see. Called only if there is such a client.
+
+use super::dispatch::{Execution, redacted};
+use crate::clock;
+use crate::command::args::Args;
+use crate::command::facts::Facts;
+use crate::command::keys_of::keys_of;
+use crate::command::row::Run;
+use crate::command::session::Session;
+use crate::command::table::Indexed;
+use crate::dataset::Dataset;
+use crate::resp::reply::Reply;
+
+impl Execution<'_> {
+    /// A request was run outside of a transaction, or EXEC was.
+    #[cold]
+    pub(super) fn aftermath(
+        &self,
+        data: &Dataset,
+        session: &mut Session,
+        found: Option<(Indexed, usize)>,
+        args: &Args<'_>,
+        reply: &mut Reply,
+    ) {
+        self.remember_and_show(data, session, found, args);
+        let about_clients = found.is_some_and(|(found, _)| found.row.name.starts_with("client"));
+        if !about_clients
+            && !session.is_in_multi()
+            && let Some(tracker) = session.tracker_mut()
+        {
+            tracker.set_caching(false);
+        }
+        if session.is_monitor() {
+            session.deliver_mail(reply);
+        }
+    }
+
+    /// The same for each request of a transaction.
+    #[cold]
+    pub(super) fn remember_and_show(
+        &self,
+        data: &Dataset,
+        session: &Session,
+        found: Option<(Indexed, usize)>,
+        args: &Args<'_>,
+    ) {
+        let Some((found, named)) = found else { return };
+        remember(data, session, found, args);
+        if self.gates.monitored {
+            self.show(session, found, named, args);
+        }
+    }
+
+    /// Commands of administrators are not shown; passwords neither (as redis 7.0).
+    fn show(&self, session: &Session, found: Indexed, named: usize, args: &Args<'_>) {
+        let row = found.row;
+        if Facts::of(row.name).is_some_and(|facts| facts.has("admin")) {
+            return;
+        }
+        let words: Vec<&[u8]> = if row.redacted { redacted(row, named, args) } else { args.words().collect() };
+        let client = session.client();
+        let from = if client.endpoint.unix {
+            format!("unix:{}", client.endpoint.addr.trim_end_matches(":0"))
+        } else {
+            client.endpoint.addr.clone()
+        };
+        self.server.hub.show_command(clock::unix_us(), session.db(), &from, words.into_iter());
+    }
+}
+
+/// A tracking client hears when one of these keys changes.
+fn remember(data: &Dataset, session: &Session, found: Indexed, args: &Args<'_>) {
+    let Some(tracker) = session.tracker().filter(|tracker| tracker.remembers()) else { return };
+    if !matches!(found.row.run, Run::Read(_) | Run::Wait(_)) {
+        return;
+    }
+    let words: Vec<&[u8]> = args.words().collect();
+    let now = clock::UnixMs::now();
+    for (key, _) in keys_of(found, &words).unwrap_or_default() {
+        let expiry = data.db(session.db()).and_then(|keyspace| keyspace.get(key)).and_then(|entry| entry.expiry());
+        tracker.remember(key, expiry.filter(|at| *at > now), now);
+    }
+}

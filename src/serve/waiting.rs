@@ -1,0 +1,127 @@
+//! A request that waits for keys to change: asked again at each change, until it is answered, its time is over, or
+//! somebody ends it. Mail is delivered meanwhile, and what the client sends is kept until the answer is there.
+
+use super::connection::{Connection, Step};
+use super::worker::{READ_BYTES, Shared};
+use crate::clock::UnixMs;
+use crate::command::args::{Args, Span};
+use crate::command::context::ReadCx;
+use crate::command::row::Run;
+use crate::command::session::Pending;
+use crate::hub::Wake;
+use crate::resp::refusal::Refusal;
+use crate::resp::reply::Reply;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::ReadBuf;
+
+/// What happens to a client that waits.
+enum Event {
+    Woken(Wake),
+    /// Mail is in `output`.
+    Mail,
+    Closed,
+}
+
+impl Connection {
+    /// Waits with the request that the session has pending; its answer is in `output` then.
+    pub(super) async fn wait(&mut self) -> Step {
+        let Some(pending) = self.session.take_pending() else { return Step::Again };
+        // For ever is some centuries.
+        let limit = pending.asked.timeout_ms.map_or(Duration::MAX, Duration::from_millis);
+        let over = tokio::time::sleep(limit);
+        tokio::pin!(over);
+        loop {
+            let event = tokio::select! {
+                event = poll_fn(|cx| self.poll_event(cx)) => event,
+                () = &mut over => Event::Woken(Wake::TimedOut),
+            };
+            let answered = match event {
+                Event::Closed => return Step::Close,
+                Event::Mail => false,
+                Event::Woken(wake) => self.answer_pending(&pending, wake),
+            };
+            if answered {
+                return Step::Again;
+            }
+            if self.flush().await.is_err() {
+                return Step::Close;
+            }
+        }
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        let worker = Rc::clone(&self.worker);
+        let mut shared = worker.shared.borrow_mut();
+        if let Some(wake) = self.mailbox.take_wake() {
+            return Poll::Ready(Event::Woken(wake));
+        }
+        if self.mailbox.has_mail() {
+            self.collect_mail(&mut shared);
+            return Poll::Ready(Event::Mail);
+        }
+        // What is sent meanwhile is kept up to a bound; beyond it the socket is left to fill.
+        while self.input.len() < READ_BYTES {
+            let Shared { scratch, stats, .. } = &mut *shared;
+            let mut buf = ReadBuf::new(scratch);
+            match self.socket.poll_read(cx, &mut buf) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    stats.net(buf.filled().len() as u64, 0);
+                    self.session.client().heard(buf.filled().len() as u64);
+                    self.input.extend_from_slice(buf.filled());
+                }
+                Poll::Ready(_) => return Poll::Ready(Event::Closed),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Asks again, or ends the wait; `true` if the answer is in `output`.
+    fn answer_pending(&mut self, pending: &Pending, wake: Wake) -> bool {
+        let mut reply = Reply::new(self.session.proto());
+        match wake {
+            Wake::Changed if !self.ask_again(pending, &mut reply) => return false,
+            Wake::Changed => {}
+            Wake::TimedOut => reply.null_array(),
+            Wake::Unblocked => reply.error(&Refusal::UNBLOCKED),
+        }
+        let worker = Rc::clone(&self.worker);
+        worker.shared.borrow().stats.net(0, reply.len() as u64);
+        self.output.extend_from_slice(reply.bytes());
+        true
+    }
+
+    /// A key that is no stream any more is no answer either: the wait goes on (as redis 7.0).
+    fn ask_again(&mut self, pending: &Pending, reply: &mut Reply) -> bool {
+        let Run::Wait(read) = pending.row.row.run else { return true };
+        let (words, spans) = joined(&pending.asked.request);
+        let worker = Rc::clone(&self.worker);
+        let mut shared = worker.shared.borrow_mut();
+        let db = self.session.db();
+        let asked = shared.reader.read(|data| {
+            reply.doubles = data.limits.dialect.into();
+            let cx = ReadCx { data, db, now: UnixMs::now(), may_wait: true };
+            read(&cx, &mut Args::new(&words, &spans, 1), reply)
+        });
+        let answered = matches!(asked, Ok(None));
+        if !answered {
+            reply.truncate(0);
+        }
+        answered
+    }
+}
+
+/// Words one behind the other, and where each is.
+fn joined(request: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
+    let mut words = Vec::new();
+    let spans = request.iter().map(|word| {
+        let start = words.len() as u32;
+        words.extend_from_slice(word);
+        Span { start, end: words.len() as u32 }
+    });
+    let spans = spans.collect();
+    (words, spans)
+}

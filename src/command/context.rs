@@ -82,8 +82,8 @@ impl<'a> ReadCx<'a> {
         self.data.db(self.db).ok_or(Refusal::DB_OUT_OF_RANGE)
     }
 
-    /// A key that is there and not logically expired. A marked key is an error.
-    pub fn lookup(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
+    /// A key that is there and not logically expired, whatever it holds. Counts as a hit or a miss.
+    pub fn find(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
         let Some(entry) = self.keyspace()?.get(key).filter(|entry| !entry.is_expired(self.now)) else {
             count_lookup(|counts| &mut counts.1);
             if KEEPS_MISSED.get() {
@@ -92,9 +92,17 @@ impl<'a> ReadCx<'a> {
             return Ok(None);
         };
         count_lookup(|counts| &mut counts.0);
-        match entry.value() {
-            ValueRef::Marked(marked) => Err(Refusal::marked(&marked.module)),
-            _ => Ok(Some(entry)),
+        Ok(Some(entry))
+    }
+
+    /// The same; a marked key is an error.
+    pub fn lookup(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
+        match self.find(key)? {
+            Some(entry) => match entry.value() {
+                ValueRef::Marked(marked) => Err(Refusal::marked(&marked.module)),
+                _ => Ok(Some(entry)),
+            },
+            None => Ok(None),
         }
     }
 

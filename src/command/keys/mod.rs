@@ -12,9 +12,7 @@ mod sort;
 mod walk;
 
 use super::args::Args;
-use super::context::ReadCx;
 use super::row::{Keys, Row, container, read, refused_write, session, walk as walks, write};
-use crate::dataset::EntryRef;
 use crate::resp::refusal::Refusal;
 
 /// The rows of this family.
@@ -146,11 +144,6 @@ pub static ROWS: &[Row] = &[
     // Arrives as DEL of the keys that moved.
     refused_write("migrate", -6, Keys::Migrate),
 ];
-
-/// A key that is there and not logically expired, marked ones included.
-fn present<'a>(cx: &ReadCx<'a>, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
-    Ok(cx.keyspace()?.get(key).filter(|entry| !entry.is_expired(cx.now)))
-}
 
 /// The next word in lower case, for options that are told apart by it.
 fn option(args: &mut Args<'_>) -> Result<Vec<u8>, Refusal> {

@@ -1,6 +1,5 @@
 //! Questions about single keys.
 
-use super::present;
 use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ReadCx;
@@ -12,7 +11,7 @@ use crate::resp::reply::Reply;
 pub(super) fn exists(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let mut count = 0;
     for key in args {
-        count += usize::from(present(cx, key)?.is_some());
+        count += usize::from(cx.find(key)?.is_some());
     }
     out.count(count);
     Ok(())
@@ -30,7 +29,7 @@ fn expiry(
     out: &mut Reply,
     answer: impl FnOnce(UnixMs) -> i64,
 ) -> Result<(), Refusal> {
-    let entry = present(cx, args.require()?)?;
+    let entry = cx.find(args.require()?)?;
     out.integer(entry.map_or(-2, |entry| entry.expiry().map_or(-1, answer)));
     Ok(())
 }

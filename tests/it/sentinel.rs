@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// How long a promotion may take: down-after, TILT, one failover that fails, and another after twice its timeout.
+const PROMOTION: Duration = Duration::from_secs(120);
+
 /// A running Sentinel that watches one master under the name `main`.
 struct Sentinel {
     port: u16,
@@ -18,12 +21,14 @@ struct Sentinel {
 }
 
 impl Sentinel {
+    /// A replica is promoted only if its master has been gone for less than ten times down-after: that must be longer than
+    /// the 30 s for which a Sentinel does nothing (TILT) after the machine has stood still, so 5 s and not 1.
     fn start(server: &str, master: u16) -> Self {
         let (port, dir) = (ports::free(), folder::temporary());
         let path = dir.path().join("sentinel.conf");
         let text = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {master} 1\n\
-             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 10000\n",
+             sentinel down-after-milliseconds main 5000\nsentinel failover-timeout main 10000\n",
             dir.path().display()
         );
         std::fs::write(&path, text).expect("the Sentinel's file");
@@ -139,7 +144,7 @@ fn goes_with_a_failover(server: &str, listed: bool) {
         replica.client().info("replication")["slave_repl_offset"].parse().is_ok_and(|own: i64| own >= offset)
     });
     master.kill();
-    wait::until("the Sentinel has promoted the other replica", Duration::from_secs(60), || {
+    wait::until("the Sentinel has promoted the other replica", PROMOTION, || {
         sentinel.master() == replica.port
     });
     let second = Writer::start(replica.port);

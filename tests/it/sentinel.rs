@@ -144,9 +144,7 @@ fn goes_with_a_failover(server: &str, listed: bool) {
         replica.client().info("replication")["slave_repl_offset"].parse().is_ok_and(|own: i64| own >= offset)
     });
     master.kill();
-    wait::until("the Sentinel has promoted the other replica", PROMOTION, || {
-        sentinel.master() == replica.port
-    });
+    wait::until("the Sentinel has promoted the other replica", PROMOTION, || sentinel.master() == replica.port);
     let second = Writer::start(replica.port);
     wait::until("remora follows the new master", Duration::from_secs(60), || {
         remora.replication("master_port") == replica.port.to_string()

@@ -2,7 +2,7 @@
 
 use super::session::{After, Server, Session};
 use crate::clock::UnixMs;
-use crate::config::EventClasses;
+use crate::config::{Compat, EventClasses};
 use crate::dataset::hash::Hash;
 use crate::dataset::list::List;
 use crate::dataset::set::Set;
@@ -74,9 +74,16 @@ pub struct ReadCx<'a> {
     pub now: UnixMs,
     /// The client may be made to wait: not inside EXEC.
     pub may_wait: bool,
+    /// As whose server it is answered.
+    pub compat: Compat,
 }
 
 impl<'a> ReadCx<'a> {
+    /// As which server, of which release, the client is answered.
+    pub fn dialect(&self) -> Dialect {
+        self.data.limits.dialect.answering(self.compat)
+    }
+
     /// The client's database.
     pub fn keyspace(&self) -> Result<&'a Keyspace, Refusal> {
         self.data.db(self.db).ok_or(Refusal::DB_OUT_OF_RANGE)
@@ -314,8 +321,17 @@ pub struct SessionCx<'a> {
     pub session: &'a mut Session,
     /// Settings, numbers, clients, the link.
     pub server: &'a Server,
+    /// As whose server it is answered.
+    pub compat: Compat,
     /// Set by the command: what the connection does next.
     pub after: After,
+}
+
+impl SessionCx<'_> {
+    /// As which server, of which release, the client is answered.
+    pub fn dialect(&self) -> Dialect {
+        self.data.limits.dialect.answering(self.compat)
+    }
 }
 
 impl From<Dialect> for DoubleStyle {

@@ -101,7 +101,7 @@ fn replicate(cx: &mut SessionCx<'_>, asked: Asked) -> Result<(), Refusal> {
 }
 
 fn wait(cx: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
-    let since = if cx.data.limits.dialect.is_valkey() { "if" } else { "since Redis 4.0 if" };
+    let since = if cx.dialect().is_valkey() { "if" } else { "since Redis 4.0 if" };
     Err(Refusal::text(format!(
         "ERR WAIT cannot be used with replica instances. Please also note that {since} a replica is configured to be \
          writable (which is not the default) writes to replicas are just local and are not propagated.",

@@ -7,7 +7,7 @@ use super::row::{Row, Run};
 use super::session::{After, Server, Session as ClientSession};
 use super::table;
 use crate::clock::UnixMs;
-use crate::config::{Config, LiveConfig, Master};
+use crate::config::{Compat, Config, LiveConfig, Master};
 use crate::dataset::{Dataset, EncodingLimits, Trash};
 use crate::hub::Effects;
 use crate::position::{DbIndex, Offset, Position, ReplId};
@@ -83,11 +83,13 @@ impl Bench {
         let (row, skip) = row_of(words)?;
         match row.run {
             Run::Read(read) => {
-                let cx = ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true };
+                let cx =
+                    ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true, compat: Compat::Auto };
                 read(&cx, &mut Args::new(&frame, &spans, skip), reply)
             }
             Run::Wait(read) => {
-                let cx = ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true };
+                let cx =
+                    ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true, compat: Compat::Auto };
                 let asked = read(&cx, &mut Args::new(&frame, &spans, skip), reply)?;
                 if let Some(asked) = asked {
                     let text = |words: &[Vec<u8>]| String::from_utf8_lossy(&words.join(&b' ')).into_owned();
@@ -98,7 +100,8 @@ impl Bench {
                 Ok(())
             }
             Run::Walk(walk) => reply.deferred(Reply::array, |reply| {
-                let cx = ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true };
+                let cx =
+                    ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true, compat: Compat::Auto };
                 let (mut cursor, mut all) = (0, 0);
                 loop {
                     let (next, found) = walk(&cx, &mut Args::new(&frame, &spans, skip), cursor, reply)?;
@@ -187,6 +190,7 @@ impl Session {
             now: self.bench.now,
             session: &mut self.session,
             server: &self.server,
+            compat: Compat::Auto,
             after: After::Continue,
         };
         let result = run(&mut cx, &mut Args::new(&frame, &spans, skip), reply);

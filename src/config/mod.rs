@@ -25,7 +25,7 @@ pub use sentinel::Sentinels;
 pub use table::{SETTINGS, Setting};
 pub use tls::{AuthClients, TlsProtocols, TlsSettings};
 pub use value::{
-    AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits,
+    AckMode, BindAddress, Compat, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits,
     PubsubDefault, Secret, SubReplicaDialect, UserLine, split_words,
 };
 
@@ -95,6 +95,8 @@ pub struct Config {
     pub memory_limit_bytes: u64,
     /// Whether reads are answered while the link is down.
     pub replica_serve_stale_data: bool,
+    /// As whose server clients are answered.
+    pub compat: Compat,
     /// What the master is told in acks.
     pub ack_mode: AckMode,
     /// Address or name that the master shows for us.
@@ -240,6 +242,7 @@ impl Default for Config {
             repl_diskless_load: DisklessLoad::Swap,
             memory_limit_bytes: 0,
             replica_serve_stale_data: true,
+            compat: Compat::Auto,
             ack_mode: AckMode::Exact,
             replica_announce_ip: None,
             replica_announce_port: 0,

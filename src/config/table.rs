@@ -2,7 +2,7 @@
 //! `Config` and a row here; flag, variable, file, `--help`, CONFIG GET and CONFIG SET follow from the row.
 
 use super::value::{
-    self, AckMode, BindAddress, DebugCommand, DisklessLoad, LogFormat, LogLevel, PubsubDefault, Secret,
+    self, AckMode, BindAddress, Compat, DebugCommand, DisklessLoad, LogFormat, LogLevel, PubsubDefault, Secret,
     SubReplicaDialect,
 };
 use super::{Config, EventClasses, Master, Sentinels, tls};
@@ -321,6 +321,15 @@ const GENERAL: &[Setting] = &[
         "What repl-diskless-load auto reckons with; 0 is the limit of the container or the memory of the machine",
         |c, w| put(&mut c.memory_limit_bytes, bytes(w, 0)),
         |c| c.memory_limit_bytes.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "compat",
+        "auto|redis|valkey",
+        "As whose server clients are answered where Redis and Valkey differ (replies, errors, HELLO, INFO); auto is what \
+         the master is",
+        |c, w| put(&mut c.compat, text(w).and_then(Compat::parse)),
+        |c| c.compat.as_str().into(),
     )
     .live(),
     Setting::new(

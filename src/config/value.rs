@@ -264,6 +264,35 @@ impl fmt::Display for OutputLimits {
     }
 }
 
+/// `compat`: as whose server clients are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compat {
+    /// As what the master is.
+    #[default]
+    Auto,
+    /// As a Redis.
+    Redis,
+    /// As a Valkey.
+    Valkey,
+}
+
+impl Compat {
+    const ALL: [(Self, &str); 3] = [(Self::Auto, "auto"), (Self::Redis, "redis"), (Self::Valkey, "valkey")];
+
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(_, name)| text.eq_ignore_ascii_case(name));
+        let names = || Self::ALL.map(|(_, name)| name).join(", ");
+        found
+            .map(|(compat, _)| *compat)
+            .ok_or_else(|| format!("argument(s) must be one of the following: {}", names()))
+    }
+
+    /// The word of the setting.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(compat, _)| *compat == self).map_or("auto", |(_, name)| name)
+    }
+}
+
 /// `sub-replica-dialect`: whose snapshots sub-replicas are given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SubReplicaDialect {

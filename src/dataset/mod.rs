@@ -29,7 +29,7 @@ pub use keyspace::{EntryRef, Keyspace};
 pub use trash::Trash;
 pub use value::{Marked, StrForm, Value, ValueKind, ValueMut, ValueRef};
 
-use crate::config::Encodings;
+use crate::config::{Compat, Encodings};
 use crate::position::{DbIndex, Position};
 use functions::Functions;
 use packed::listpack::BackLengths;
@@ -75,6 +75,16 @@ impl Default for Dialect {
 }
 
 impl Dialect {
+    /// As whose server clients are answered if this one is the master: the one place where the setting `compat` meets the
+    /// master's family. Another family than the master's is of its newest release that remora knows.
+    pub fn answering(self, compat: Compat) -> Self {
+        match (compat, self) {
+            (Compat::Redis, Self::Valkey(..)) => Self::Redis(8, 0),
+            (Compat::Valkey, Self::Redis(..)) => Self::Valkey(9, 1),
+            _ => self,
+        }
+    }
+
     /// Redis 6 and older: no LISTPACK names, ziplist encodings in OBJECT ENCODING.
     pub fn is_before_redis_7(self) -> bool {
         matches!(self, Self::Redis(major, _) if major < 7)
@@ -159,7 +169,8 @@ pub struct Dataset {
     pub functions: Functions,
     /// Where in the master's history this data stands; moves in the same step as the data.
     pub position: Position,
-    /// Encoding limits and the master's dialect.
+    /// Encoding limits and the master's dialect: what the data are like. How clients are answered is `dialect()` of the
+    /// contexts.
     pub limits: EncodingLimits,
 }
 

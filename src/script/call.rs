@@ -11,6 +11,7 @@ use crate::command::facts::Facts;
 use crate::command::row::{Row, Run};
 use crate::command::session::{After, Server, Session};
 use crate::command::table::{self, Indexed};
+use crate::config::Compat;
 use crate::dataset::{Dataset, Dialect};
 use crate::number::DoubleText;
 use crate::position::DbIndex;
@@ -34,6 +35,8 @@ pub(super) struct Caller<'a> {
     pub(super) data: &'a Dataset,
     pub(super) server: &'a Server,
     pub(super) stats: Option<&'a WorkerStats>,
+    /// As whose server it is answered.
+    pub(super) compat: Compat,
     /// The time of the whole run.
     pub(super) now: UnixMs,
     /// The database that the run starts in.
@@ -59,9 +62,13 @@ struct Words {
 }
 
 impl Caller<'_> {
+    fn dialect(&self) -> Dialect {
+        self.data.limits.dialect.answering(self.compat)
+    }
+
     /// `redis.call(...)`, or with `raise` off `redis.pcall(...)`.
     pub(super) fn call(&self, lua: &Lua, args: &[Value], raises: bool) -> mlua::Result<Value> {
-        let outcome = match words(args, self.data.limits.dialect, self.wording) {
+        let outcome = match words(args, self.dialect(), self.wording) {
             Ok(words) => self.run(&words),
             Err(text) => Err((Refusal::text(text), false)),
         };
@@ -93,7 +100,7 @@ impl Caller<'_> {
                 (refusal, true)
             })?;
         let mut reply = Reply::new(self.spoken.get());
-        reply.doubles = self.data.limits.dialect.into();
+        reply.doubles = self.dialect().into();
         let began = clock::instant();
         let result = self.run_row(row, &mut Args::new(&words.frame, &words.spans, named), &mut reply);
         let busy_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -112,7 +119,7 @@ impl Caller<'_> {
     fn unknown(&self, args: &Args<'_>) -> Refusal {
         let name = String::from_utf8_lossy(args.word(0).unwrap_or_default()).to_ascii_lowercase();
         let sub = args.word(1).filter(|_| table::find(name.as_bytes(), None).is_some());
-        if let Some(sub) = sub.filter(|_| self.data.limits.dialect.is_valkey()) {
+        if let Some(sub) = sub.filter(|_| self.dialect().is_valkey()) {
             let sub = String::from_utf8_lossy(sub);
             return Refusal::text(format!(
                 "ERR unknown subcommand '{sub}'. Try {} HELP.",
@@ -155,7 +162,7 @@ impl Caller<'_> {
 
     fn run_row(&self, row: &'static Row, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
         let db = self.session.borrow().as_ref().map_or(self.db, Session::db);
-        let cx = ReadCx { data: self.data, db, now: self.now, may_wait: false };
+        let cx = ReadCx { data: self.data, db, now: self.now, may_wait: false, compat: self.compat };
         match row.run {
             Run::Read(read) => read(&cx, args, out),
             // Nothing waits in a script.
@@ -188,8 +195,8 @@ impl Caller<'_> {
         args: &mut Args<'_>,
         out: &mut Reply,
     ) -> Result<(), Refusal> {
-        let (data, now, server, after) = (self.data, self.now, self.server, After::Continue);
-        self.in_session(|session| run(&mut SessionCx { data, now, session, server, after }, args, out))
+        let (data, now, server, compat, after) = (self.data, self.now, self.server, self.compat, After::Continue);
+        self.in_session(|session| run(&mut SessionCx { data, now, session, server, compat, after }, args, out))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::command::scripting::cache::{Origin, Sha};
 use crate::command::scripting::desk::Run;
 use crate::command::scripting::request::{Request, Task};
 use crate::command::session::Server;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Dialect};
 use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 use crate::number;
 use crate::resp::refusal::Refusal;
@@ -52,6 +52,13 @@ pub(super) struct World<'a> {
     pub(super) now: UnixMs,
 }
 
+impl World<'_> {
+    /// As which server, of which release, scripts are answered.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.data.limits.dialect.answering(self.server.config.get().compat)
+    }
+}
+
 type Outcome = Result<(), Refusal>;
 
 impl Engine {
@@ -63,7 +70,7 @@ impl Engine {
     /// Does what a client asked. An `Err` is an error reply before anything ran.
     pub(super) fn serve(&mut self, world: World<'_>, request: &Request, out: &mut Reply) -> Outcome {
         out.proto = request.proto;
-        out.doubles = world.data.limits.dialect.into();
+        out.doubles = world.dialect().into();
         let outcome = match request.task {
             Task::Eval(read_only) => self.eval(world, request, read_only, out),
             Task::EvalSha(read_only) => self.eval_sha(world, request, read_only, out),
@@ -93,7 +100,7 @@ impl Engine {
     }
 
     fn eval_sha(&mut self, world: World<'_>, request: &Request, read_only: bool, out: &mut Reply) -> Outcome {
-        let unknown = || Refusal::text(wording(world.data.limits.dialect).no_script);
+        let unknown = || Refusal::text(wording(world.dialect()).no_script);
         let sha = Sha::parse(request.args(1).peek().unwrap_or_default()).ok_or_else(unknown)?;
         let source = world.server.scripts.cache().get(&sha);
         let Some(source) = source else {
@@ -115,7 +122,7 @@ impl Engine {
         let declared = flags::of_script(source);
         if let Ok((Some(flags), _)) = declared {
             flags.admit(stale_refused)?;
-        } else if world.data.limits.dialect.is_valkey() && flags::names_another_engine(source) {
+        } else if world.dialect().is_valkey() && flags::names_another_engine(source) {
             // Valkey looks for the engine later, and until then takes the script for one that writes.
             return Err(Refusal::READ_ONLY);
         } else if stale_refused {
@@ -180,7 +187,7 @@ impl Engine {
 
     /// The machine for EVAL, made anew after SCRIPT FLUSH or when the master is of another kind.
     fn scripts(&mut self, world: World<'_>) -> Result<&mut Scripts, Refusal> {
-        let (dialect, flushes) = (world.data.limits.dialect, world.server.scripts.cache().flushes());
+        let (dialect, flushes) = (world.dialect(), world.server.scripts.cache().flushes());
         let fits = |scripts: &Scripts| scripts.vm.dialect == dialect && scripts.flushes == flushes;
         if !self.scripts.as_ref().is_some_and(fits) {
             self.scripts = None;
@@ -266,7 +273,7 @@ impl Scripts {
 fn watched(watch: &Watch, world: World<'_>, run: Run, work: impl FnOnce()) {
     let running = world.server.scripts.begin(run);
     let limit_ms = world.server.config.get().busy_reply_threshold_ms;
-    watch.begin(running.run.clone(), limit_ms, world.data.limits.dialect.is_valkey());
+    watch.begin(running.run.clone(), limit_ms, world.dialect().is_valkey());
     work();
     watch.end();
 }
@@ -282,6 +289,7 @@ fn caller<'a>(
         data: world.data,
         server: world.server,
         stats: world.stats,
+        compat: world.server.config.get().compat,
         now: world.now,
         db: request.db,
         user: &request.user,

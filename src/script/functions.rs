@@ -45,6 +45,7 @@ impl Loaded {
     /// Loads all of them. An error is about the machine, not about a library.
     pub(super) fn load(world: World<'_>, watch: &Rc<Watch>) -> mlua::Result<Self> {
         let data = world.data;
+        // Libraries are written for the master, whoever we answer as.
         let vm = Vm::new(Kind::Functions, data.limits.dialect, watch)?;
         let open: Rc<RefCell<Library>> = Rc::default();
         let callbacks = vm.machine.lua.create_table()?;
@@ -93,7 +94,7 @@ impl Loaded {
             format!("ERR Error compiling function: {}", String::from_utf8_lossy(&complaint))
         })?;
         let run = std::sync::Arc::new(Run::loading(name.to_vec()));
-        watch.begin(run, LOAD_LIMIT_MS, world.data.limits.dialect.is_valkey());
+        watch.begin(run, LOAD_LIMIT_MS, world.dialect().is_valkey());
         let outcome = self.vm.machine.xpcall.call::<(bool, Value)>((main, &self.vm.handler));
         watch.end();
         let complaint = match outcome {

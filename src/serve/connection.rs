@@ -279,7 +279,7 @@ impl Connection {
             keep_missed();
         }
         let stop = reader.read(|data| {
-            reply.doubles = data.limits.dialect.into();
+            reply.doubles = data.limits.dialect.answering(gates.compat).into();
             if let Some(keyspace) = data.db(session.db()) {
                 batch.prefetch(bytes, keyspace);
             }
@@ -398,6 +398,7 @@ impl Connection {
     fn walk_slice(&mut self, cursor: u64, body: &mut Reply) -> Result<Slice, (Refusal, usize)> {
         let worker = Rc::clone(&self.worker);
         let mut shared = worker.shared.borrow_mut();
+        let compat = shared.config.config().compat;
         let Shared { reader, stats, batch, .. } = &mut *shared;
         let limits = &RequestLimits::CLIENT;
         let (used, _) = batch.parse(&mut Parser::default(), &mut self.input, 0, 1, limits);
@@ -407,7 +408,7 @@ impl Connection {
         let (db, input) = (self.session.db(), &self.input);
         let began = crate::clock::instant();
         let walked = reader.read(|data| {
-            let cx = ReadCx { data, db, now: UnixMs::now(), may_wait: true };
+            let cx = ReadCx { data, db, now: UnixMs::now(), may_wait: true, compat };
             walk(&cx, &mut batch.args(frame, input), cursor, body)
         });
         let (next, found) = walked.map_err(|refusal| (refusal, used))?;

@@ -11,7 +11,7 @@ use crate::command::row::{Row, Run, SessionFn};
 use crate::command::session::{After, Server, Session};
 use crate::command::table::Indexed;
 use crate::command::transaction::exec_refused;
-use crate::config::Setting;
+use crate::config::{Compat, Setting};
 use crate::dataset::Dataset;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -32,6 +32,8 @@ pub(super) struct Gates {
     pub(super) paused: Paused,
     /// Somebody wants to see all commands.
     pub(super) monitored: bool,
+    /// As whose server clients are answered.
+    pub(super) compat: Compat,
 }
 
 /// What executing requests needs besides the data.
@@ -137,11 +139,16 @@ impl Execution<'_> {
         match row.run {
             Run::Read(read) => {
                 let may_wait = !session.is_executing();
-                read(&ReadCx { data, db: session.db(), now, may_wait }, args, reply).map(|()| After::Continue)
+                read(&ReadCx { data, db: session.db(), now, may_wait, compat: self.gates.compat }, args, reply)
+                    .map(|()| After::Continue)
             }
             Run::Wait(read) => {
                 let may_wait = !session.is_executing();
-                let asked = read(&ReadCx { data, db: session.db(), now, may_wait }, args, reply)?;
+                let asked = read(
+                    &ReadCx { data, db: session.db(), now, may_wait, compat: self.gates.compat },
+                    args,
+                    reply,
+                )?;
                 Ok(asked.map_or(After::Continue, |asked| session.ask_to_wait(asked)))
             }
             Run::Session(run) => self.session(data, session, run, args, now, reply),
@@ -163,7 +170,8 @@ impl Execution<'_> {
         now: UnixMs,
         reply: &mut Reply,
     ) -> Result<After, Refusal> {
-        let mut cx = SessionCx { data, now, session, server: self.server, after: After::Continue };
+        let (server, compat) = (self.server, self.gates.compat);
+        let mut cx = SessionCx { data, now, session, server, compat, after: After::Continue };
         run(&mut cx, args, reply)?;
         let after = cx.after;
         reply.proto = session.proto();

@@ -10,6 +10,7 @@ use crate::command::row::{Row, Run, WalkFn};
 use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
 use crate::command::transaction::{Outcome, Queue, Verdict, conclude, exec_refused, judge};
+use crate::config::Compat;
 use crate::dataset::Dataset;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -25,14 +26,15 @@ impl Execution<'_> {
         found: Option<(Indexed, usize)>,
         args: &Args<'_>,
     ) -> Result<Option<&'static Row>, Refusal> {
+        let dialect = data.limits.dialect.answering(self.gates.compat);
         // As valkey: before the user's rights are looked at.
         let never =
             found.filter(|(found, _)| session.is_authenticated() && found.row.arity_fits(args.word_count()));
-        if let Some(Verdict::Abort(refusal)) = never.map(|(found, _)| judge(found.row, data.limits.dialect)) {
+        if let Some(Verdict::Abort(refusal)) = never.map(|(found, _)| judge(found.row, dialect)) {
             self.abort(session, found);
             return Err(refusal);
         }
-        let queued = self.admit(session, found, args).and_then(|row| match judge(row, data.limits.dialect) {
+        let queued = self.admit(session, found, args).and_then(|row| match judge(row, dialect) {
             Verdict::Run if matches!(row.run, Run::Exec) => self.admit_queue(session).map(|()| Some(row)),
             Verdict::Run => Ok(Some(row)),
             Verdict::Abort(refusal) => Err(refusal),
@@ -114,7 +116,7 @@ impl Execution<'_> {
             let result = match (allowed, found.row.run) {
                 (Err(refusal), _) => Err(Rejected::Before(refusal)),
                 (Ok(()), Run::Walk(walk)) => {
-                    walk_all(walk, data, session, &args, now, reply).map_err(Rejected::Inside)
+                    walk_all(walk, data, session, &args, (now, self.gates.compat), reply).map_err(Rejected::Inside)
                 }
                 _ => self.one(data, session, found.row, &mut args, now, reply).map_err(Rejected::Inside),
             };
@@ -135,10 +137,10 @@ fn walk_all(
     data: &Dataset,
     session: &Session,
     args: &Args<'_>,
-    now: UnixMs,
+    (now, compat): (UnixMs, Compat),
     reply: &mut Reply,
 ) -> Result<After, Refusal> {
-    let cx = ReadCx { data, db: session.db(), now, may_wait: false };
+    let cx = ReadCx { data, db: session.db(), now, may_wait: false, compat };
     reply.deferred::<Refusal>(Reply::array, |reply| {
         let (mut cursor, mut all) = (0, 0);
         loop {

@@ -100,10 +100,10 @@ impl Connection {
         let (words, spans) = joined(&pending.asked.request);
         let worker = Rc::clone(&self.worker);
         let mut shared = worker.shared.borrow_mut();
-        let db = self.session.db();
+        let (db, compat) = (self.session.db(), shared.config.config().compat);
         let asked = shared.reader.read(|data| {
-            reply.doubles = data.limits.dialect.into();
-            let cx = ReadCx { data, db, now: UnixMs::now(), may_wait: true };
+            let cx = ReadCx { data, db, now: UnixMs::now(), may_wait: true, compat };
+            reply.doubles = cx.dialect().into();
             read(&cx, &mut Args::new(&words, &spans, 1), reply)
         });
         let answered = matches!(asked, Ok(None));

@@ -147,6 +147,7 @@ impl Shared {
             stale_refused: refuse,
             paused: server.pause.now(UnixMs::now),
             monitored: server.hub.is_monitored(),
+            compat: self.config.config().compat,
         }
     }
 }

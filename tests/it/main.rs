@@ -17,6 +17,7 @@ mod bad_snapshots;
 mod chain;
 mod client_commands;
 mod clients;
+mod compat;
 mod documents;
 mod floors;
 mod full_sync;

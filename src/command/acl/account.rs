@@ -100,7 +100,7 @@ pub(super) fn getuser(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Rep
         out.null();
         return Ok(());
     };
-    let dialect = cx.data.limits.dialect;
+    let dialect = cx.dialect();
     let with_databases = dialect.has_database_rules() || user.selectors().any(|s| s.databases.is_some());
     let fields = if with_databases { 4 } else { 3 };
     out.map(fields + 3);
@@ -139,7 +139,7 @@ fn selector(selector: &Selector, with_databases: bool, out: &mut Reply) {
 pub(super) fn list(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let users = cx.server.users.all();
     out.array(users.len());
-    users.iter().for_each(|user| out.bulk(user.describe(cx.data.limits.dialect)));
+    users.iter().for_each(|user| out.bulk(user.describe(cx.dialect())));
     Ok(())
 }
 
@@ -200,7 +200,7 @@ pub(super) fn log(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) 
 }
 
 pub(super) fn help(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let rules = matches!(cx.data.limits.dialect, Dialect::Valkey(9.., _));
+    let rules = matches!(cx.dialect(), Dialect::Valkey(9.., _));
     let (setuser, sets) = if rules {
         ("SETUSER <username> <rule> [<rule> ...]", "    Create or modify a user with the specified rules.")
     } else {

@@ -67,7 +67,7 @@ pub(super) fn load(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) ->
 pub(super) fn save(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let config = cx.server.config.get();
     let path = config.aclfile.as_ref().ok_or_else(|| no_file(cx))?;
-    cx.server.users.save(path, cx.data.limits.dialect).map_err(|error| {
+    cx.server.users.save(path, cx.dialect()).map_err(|error| {
         tracing::warn!(path = %path.display(), %error, "users could not be saved");
         Refusal::text(
             "ERR There was an error trying to save the ACLs. Please check the server logs for more information",
@@ -78,7 +78,7 @@ pub(super) fn save(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) ->
 }
 
 fn no_file(cx: &SessionCx<'_>) -> Refusal {
-    let (this, a) = if cx.data.limits.dialect.is_valkey() { ("", "") } else { (" Redis", " Redis") };
+    let (this, a) = if cx.dialect().is_valkey() { ("", "") } else { (" Redis", " Redis") };
     let the = if a.is_empty() { "the configuration" } else { "the Redis configuration" };
     Refusal::text(format!(
         "ERR This{this} instance is not configured to use an ACL file. You may want to specify users via the ACL \

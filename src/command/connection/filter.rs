@@ -48,7 +48,7 @@ impl<'a> Filter<'a> {
 
     /// The filter of CLIENT LIST: Redis takes one, TYPE or ID.
     pub(super) fn of_list(cx: &SessionCx<'_>, args: &mut Args<'a>) -> Result<Self, Refusal> {
-        if cx.data.limits.dialect.is_valkey() {
+        if cx.dialect().is_valkey() {
             return Self::parse(cx, args);
         }
         let mut filter = Self::default();
@@ -65,7 +65,7 @@ impl<'a> Filter<'a> {
 
     /// Options with values to the end.
     pub(super) fn parse(cx: &SessionCx<'_>, args: &mut Args<'a>) -> Result<Self, Refusal> {
-        let valkey = cx.data.limits.dialect.is_valkey();
+        let valkey = cx.dialect().is_valkey();
         let mut filter = Self::default();
         while let Some(option) = args.optional() {
             let lower = option.to_ascii_lowercase();

@@ -132,7 +132,7 @@ fn hello(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result
 }
 
 fn greet(cx: &SessionCx<'_>, out: &mut Reply) {
-    let identity = super::server::Identity::of(cx.data.limits.dialect);
+    let identity = super::server::Identity::of(cx.dialect());
     out.map(7);
     out.bulk("server");
     out.bulk(identity.server);

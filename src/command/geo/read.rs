@@ -26,7 +26,7 @@ pub(super) fn geopos(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> R
 fn coordinates(cx: &ReadCx<'_>, out: &mut Reply, point: Point) {
     out.array(2);
     for degrees in [point.longitude, point.latitude] {
-        match cx.data.limits.dialect {
+        match cx.dialect() {
             Dialect::Redis(8.., _) => out.double(degrees),
             _ => out.double_text(human_text(degrees)),
         }
@@ -41,7 +41,7 @@ pub(super) fn geodist(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> 
     match scores {
         None => out.null(),
         Some((from, to)) => {
-            let dialect = cx.data.limits.dialect;
+            let dialect = cx.dialect();
             let metres = Arithmetic::from(dialect).distance(Point::of_score(from), Point::of_score(to));
             out.bulk(distance_text(metres / unit_metres, dialect));
         }
@@ -79,7 +79,7 @@ fn search(
     command: &str,
 ) -> Result<(), Refusal> {
     let zset = cx.zset(args.require()?)?;
-    let query = Query::parse(args, form, zset, cx.data.limits.dialect, command)?;
+    let query = Query::parse(args, form, zset, cx.dialect(), command)?;
     let found = zset.map_or_else(Vec::new, |zset| query.run(zset));
     out.array(found.len());
     found.iter().for_each(|found| tell(cx, out, &query, found));
@@ -96,7 +96,7 @@ fn tell(cx: &ReadCx<'_>, out: &mut Reply, query: &Query<'_>, found: &Found<'_>) 
     let mut scratch = IntText::default();
     out.bulk(found.member.text(&mut scratch));
     if query.with_distance {
-        out.bulk(distance_text(query.in_unit(found.distance), cx.data.limits.dialect));
+        out.bulk(distance_text(query.in_unit(found.distance), cx.dialect()));
     }
     if query.with_hash {
         out.integer(found.score as i64);

@@ -113,7 +113,7 @@ fn with_values(args: &mut Args<'_>, wanted: Wanted) -> Result<bool, Refusal> {
 
 /// Fields by chance. Redis 8.0 on a replica picks expired ones, too; Valkey 9.1 doesn't.
 fn random<'a>(cx: &ReadCx<'_>, hash: &'a Hash, wanted: Wanted) -> Vec<Entry<'a>> {
-    let hides_expired = cx.data.limits.dialect.is_valkey() && hash.expiring() > 0;
+    let hides_expired = cx.dialect().is_valkey() && hash.expiring() > 0;
     let is_big_table = hash.len() > chance::SHUFFLED_MAX;
     match wanted {
         Wanted::Distinct(count) if !hides_expired => {

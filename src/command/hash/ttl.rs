@@ -33,7 +33,7 @@ pub(super) fn hpexpiretime(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply
 
 /// Redis rounds up, Valkey to the nearest second.
 fn seconds(cx: &ReadCx<'_>, ms: i64) -> i64 {
-    let up = if cx.data.limits.dialect.is_valkey() { 500 } else { 999 };
+    let up = if cx.dialect().is_valkey() { 500 } else { 999 };
     ms.saturating_add(up) / 1000
 }
 
@@ -60,7 +60,7 @@ fn times(
 /// first.
 fn hash_and_fields<'a>(cx: &ReadCx<'a>, args: &mut Args<'_>) -> Result<Option<&'a Hash>, Refusal> {
     let key = args.require()?;
-    if cx.data.limits.dialect.is_valkey() {
+    if cx.dialect().is_valkey() {
         fields(args, 1)?;
         return cx.hash(key);
     }

@@ -69,7 +69,7 @@ pub(super) fn refcount(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) ->
         out.null();
         return Ok(());
     };
-    let shares = cx.data.limits.dialect < Dialect::Valkey(8, 1);
+    let shares = cx.dialect() < Dialect::Valkey(8, 1);
     let is_shared = match entry.value() {
         ValueRef::Str(text, StrForm::Auto) => parse_integer(text).is_some_and(|n| SHARED_INTEGERS.contains(&n)),
         _ => false,

@@ -41,7 +41,7 @@ pub(super) fn scan(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Res
     let cursor = cursor(args)?;
     let options = options(args, ScanOf::Keys)?;
     if let Some(kind) = options.kind
-        && cx.data.limits.dialect.is_valkey()
+        && cx.dialect().is_valkey()
         && !is_known_type(kind)
     {
         let kind = String::from_utf8_lossy(kind);

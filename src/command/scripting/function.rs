@@ -20,7 +20,7 @@ pub(super) fn stats(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -
     let scripts = &cx.server.scripts;
     let running = scripts.oldest();
     if let Some(run) = scripts.busy(cx.server.config.get().busy_reply_threshold_ms).filter(|run| run.is_eval) {
-        return Err(busy_refusal(&run, cx.data.limits.dialect.is_valkey()));
+        return Err(busy_refusal(&run, cx.dialect().is_valkey()));
     }
     out.map(2);
     out.bulk("running_script");

@@ -53,7 +53,7 @@ pub(super) fn libraries(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut R
 fn hand_in(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply, task: Task) -> Outcome {
     let scripts = &cx.server.scripts;
     if let Some(run) = scripts.busy(cx.server.config.get().busy_reply_threshold_ms) {
-        return Err(busy_refusal(&run, cx.data.limits.dialect.is_valkey()));
+        return Err(busy_refusal(&run, cx.dialect().is_valkey()));
     }
     let request = Request::new(task, args, cx.session);
     if cx.session.is_executing() {

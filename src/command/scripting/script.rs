@@ -50,7 +50,7 @@ pub(super) fn kill(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) ->
 pub(super) fn end(cx: &SessionCx<'_>, eval: bool, out: &mut Reply) -> Result<(), Refusal> {
     let run = cx.server.scripts.oldest().ok_or(Refusal::text(NOT_BUSY))?;
     if run.is_eval != eval {
-        return Err(busy_refusal(&run, cx.data.limits.dialect.is_valkey()));
+        return Err(busy_refusal(&run, cx.dialect().is_valkey()));
     }
     run.kill();
     out.ok();
@@ -71,14 +71,14 @@ pub(super) fn debug(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply)
 
 fn refuse_while_busy(cx: &SessionCx<'_>) -> Result<(), Refusal> {
     match cx.server.scripts.busy(cx.server.config.get().busy_reply_threshold_ms) {
-        Some(run) => Err(busy_refusal(&run, cx.data.limits.dialect.is_valkey())),
+        Some(run) => Err(busy_refusal(&run, cx.dialect().is_valkey())),
         None => Ok(()),
     }
 }
 
 /// `SCRIPT HELP`
 pub(super) fn help(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let other = if cx.data.limits.dialect.is_valkey() { '-' } else { '~' };
+    let other = if cx.dialect().is_valkey() { '-' } else { '~' };
     let lines = HELP.lines().filter(|line| !line.starts_with(other));
     let lines: Vec<&str> = lines.map(|line| line.trim_start_matches(['-', '~'])).collect();
     out.array(lines.len());

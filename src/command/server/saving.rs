@@ -14,7 +14,7 @@ const NOT_RUNNING: &str = "ERR Background saving is currently not in progress or
 /// ended.
 pub(super) fn bgsave(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let saves = &cx.server.status.saves;
-    if cx.data.limits.dialect.is_valkey() && args.take("cancel") {
+    if cx.dialect().is_valkey() && args.take("cancel") {
         args.end()?;
         return Err(Refusal::text(if saves.is_running() { RUNNING } else { NOT_RUNNING }));
     }

@@ -22,7 +22,7 @@ pub(super) fn stream(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> R
     out.map(if full.is_some() { 9 } else { 10 });
     head(stream, out);
     match full {
-        Some(count) => full_tail(stream, count, cx.data.limits.dialect, out),
+        Some(count) => full_tail(stream, count, cx.dialect(), out),
         None => tail(stream, out),
     }
     Ok(())
@@ -135,7 +135,7 @@ fn full_consumer(name: &[u8], consumer: &Consumer, group: &Group, count: usize, 
 /// `XINFO GROUPS key`
 pub(super) fn groups(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let stream = required(cx, args.require()?)?;
-    let dialect = cx.data.limits.dialect;
+    let dialect = cx.dialect();
     out.array(stream.groups().len());
     for (name, group) in stream.groups() {
         out.map(6);

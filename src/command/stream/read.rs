@@ -194,7 +194,7 @@ impl Request<'_, '_> {
 
 /// Keys and ids behind STREAMS.
 fn requested<'k, 'd>(cx: &ReadCx<'d>, args: &mut Args<'k>) -> Result<Vec<Request<'k, 'd>>, Refusal> {
-    let valkey = cx.data.limits.dialect.is_valkey();
+    let valkey = cx.dialect().is_valkey();
     let words: Vec<_> = args.collect();
     if !words.len().is_multiple_of(2) {
         let ids = if valkey { "an ID or '$'" } else { "an ID, '+', or '$'" };

@@ -121,7 +121,7 @@ fn range(
         out.array(0);
         return Ok(());
     };
-    let found = zset.range(query.ranks(zset, cx.data.limits.dialect));
+    let found = zset.range(query.ranks(zset, cx.dialect()));
     if query.reverse {
         pairs(out, found.rev(), query.with_scores)
     } else {

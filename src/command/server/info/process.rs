@@ -13,7 +13,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 pub(super) fn server(cx: &SessionCx<'_>, text: &mut Text) {
     let status = &cx.server.status;
     let config = cx.server.config.get();
-    let identity = Identity::of(cx.data.limits.dialect);
+    let identity = Identity::of(cx.dialect());
     let uptime_s = (cx.now.0 - status.started.0).max(0) / 1000;
     text.field("redis_version", &identity.redis_version);
     if identity.server == "valkey" {

@@ -32,7 +32,7 @@ pub(super) fn replication(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("slave_read_only", 1);
     text.field("replica_announced", u8::from(config.replica_announced));
     sub_replicas(cx, text);
-    if cx.data.limits.dialect.is_valkey() {
+    if cx.dialect().is_valkey() {
         text.field("replicas_waiting_psync", 0);
     }
     text.field("master_failover_state", "no-failover");
@@ -53,7 +53,7 @@ pub(super) fn replication(cx: &SessionCx<'_>, text: &mut Text) {
 /// A line for each sub-replica; Valkey's have a type behind.
 fn sub_replicas(cx: &SessionCx<'_>, text: &mut Text) {
     let all = cx.server.status.downstream.all();
-    let kind = if cx.data.limits.dialect.is_valkey() { ",type=replica" } else { "" };
+    let kind = if cx.dialect().is_valkey() { ",type=replica" } else { "" };
     text.field("connected_slaves", all.len());
     for (n, sub_replica) in all.iter().enumerate() {
         let (ip, port, state) = (&sub_replica.ip, sub_replica.port, sub_replica.phase().as_str());
@@ -64,7 +64,7 @@ fn sub_replicas(cx: &SessionCx<'_>, text: &mut Text) {
 }
 
 fn buffers(cx: &SessionCx<'_>, text: &mut Text) {
-    text.fixed(if cx.data.limits.dialect.is_valkey() {
+    text.fixed(if cx.dialect().is_valkey() {
         "replicas_repl_buffer_size:0 replicas_repl_buffer_peak:0"
     } else {
         "replica_full_sync_buffer_size:0 replica_full_sync_buffer_peak:0"

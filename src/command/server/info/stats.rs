@@ -57,7 +57,7 @@ pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("acl_access_denied_cmd", denied(Reason::Command));
     text.field("acl_access_denied_key", denied(Reason::Key));
     text.field("acl_access_denied_channel", denied(Reason::Channel));
-    if cx.data.limits.dialect.has_database_rules() {
+    if cx.dialect().has_database_rules() {
         text.field("acl_access_denied_db", denied(Reason::Database));
     }
 }

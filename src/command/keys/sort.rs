@@ -6,7 +6,7 @@ use crate::command::context::{ApplyCx, ReadCx};
 use crate::config::EventClasses;
 use crate::dataset::list::List;
 use crate::dataset::packed::listpack::{Element, IntText};
-use crate::dataset::{Keyspace, Value, ValueRef};
+use crate::dataset::{Keyspace, Value, ValueMut, ValueRef};
 use crate::resp::number::parse_float;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -224,6 +224,10 @@ pub(super) fn sort(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
         let found = request.get.iter().map(|pattern| world.look(pattern, *element));
         result.extend(found.map(|found| found.map_or_else(Vec::new, |found| found.to_vec())));
     }
+    // As the servers: a sorted set that is sorted is small no longer, whatever comes of it.
+    if let Some(ValueMut::ZSet(zset)) = cx.value(key)? {
+        zset.unpack();
+    }
     if result.is_empty() {
         return cx.delete(target).map(drop);
     }
@@ -290,6 +294,16 @@ mod tests {
         check("SORT l BY w:* GET w:* GET # STORE d", "*8 $0  $1 3 $1 1 $1 2 $1 1 $1 2 $1 5 $1 1");
         check("SORT missing STORE d", "*0");
         check("SORT l LIMIT 9 1 STORE d", "*0");
+    }
+
+    #[test]
+    fn a_sorted_set_that_was_sorted_is_a_skiplist() {
+        let mut bench = bench();
+        assert_eq!(bench.ask("OBJECT ENCODING z"), "$8 listpack");
+        bench.apply("SORT z ALPHA STORE d").expect("applies");
+        assert_eq!(bench.ask("OBJECT ENCODING z"), "$8 skiplist");
+        bench.apply("SORT z ALPHA STORE z").expect("applies");
+        assert_eq!(bench.ask("LRANGE z 0 -1"), "*3 $1 a $1 b $1 c");
     }
 
     #[test]

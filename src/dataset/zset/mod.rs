@@ -149,7 +149,7 @@ impl ZSet {
                 packed::insert(pack, member, score, limits.dialect);
             }
             None if pack.len() / 2 >= limits.zset_entries || member.len() > limits.zset_value_bytes => {
-                self.unpack().insert(member, score);
+                self.tree().insert(member, score);
             }
             None => packed::insert(pack, member, score, limits.dialect),
         }
@@ -246,8 +246,13 @@ impl ZSet {
         }
     }
 
-    /// Makes a listpack a tree.
-    fn unpack(&mut self) -> &mut Tree {
+    /// Makes a listpack a tree, however small it is.
+    pub fn unpack(&mut self) {
+        self.tree();
+    }
+
+    /// The tree that this is from now on.
+    fn tree(&mut self) -> &mut Tree {
         if let Form::Packed(pack) = &self.0 {
             let mut builder = ZSetBuilder::with_capacity(self.len());
             let mut scratch = IntText::default();

@@ -10,6 +10,7 @@ use crate::support::script::{Framing, Master, REPLID};
 for_each_master!(
     a_snapshot_sent_from_memory_is_held_exactly,
     a_snapshot_sent_from_a_file_is_held_exactly,
+    a_sorted_set_that_has_shrunk_keeps_its_scores,
     an_empty_master_gives_an_empty_dataset,
     what_is_written_after_the_sync_is_held_too,
 );
@@ -38,6 +39,22 @@ fn follows_a_full_master(server: &str, framing: &str) {
             assert_same_reply(&mut theirs, &mut ours, &[b"TYPE".to_vec(), key]);
         }
     }
+}
+
+/// The sign of a zero that a skiplist holds which has become small: real replicas lose it.
+fn a_sorted_set_that_has_shrunk_keeps_its_scores(server: &str) {
+    let Some(master) = Real::start(server, &[]) else { return };
+    let mut client = master.client();
+    let many: String = (0..200).map(|n| format!(" {n} m{n}")).collect();
+    client.must(&format!("ZADD z -0 a 0 b 1e-7 c{many}"));
+    client.must("ZREMRANGEBYRANK z 5 -1");
+    client.must("ZADD small -0 a 0 b");
+    let remora = Remora::follow(master.port, &[]);
+    remora.wait_linked();
+    assert_same_digest(&master, &remora);
+    client.must("ZINCRBY z 5 a");
+    client.must("ZADD z -0 d");
+    assert_same_digest(&master, &remora);
 }
 
 fn an_empty_master_gives_an_empty_dataset(server: &str) {

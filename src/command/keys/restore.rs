@@ -4,6 +4,7 @@ use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
 use crate::config::EventClasses;
+use crate::dataset::Value;
 use crate::rdb::save::restore_payload;
 use crate::rdb::{Fault, LoadError};
 use crate::resp::number::parse_integer;
@@ -24,8 +25,12 @@ pub(super) fn restore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
         0 => None,
         ttl => Some(base.checked_add(ttl).ok_or(Refusal::OUT_OF_RANGE)?),
     };
-    let value = restore_payload(payload, &cx.limits())?;
-    let old = cx.keyspace()?.insert(key, value.ok_or_else(bad_format)?, expiry);
+    let limits = cx.limits();
+    let mut value = restore_payload(payload, &limits)?.ok_or_else(bad_format)?;
+    if let Value::ZSet(zset) = &mut value {
+        zset.pack(&limits);
+    }
+    let old = cx.keyspace()?.insert(key, value, expiry);
     cx.trash.value(old);
     cx.made(key);
     cx.changed(EventClasses::GENERIC, "restore", key);
@@ -102,6 +107,18 @@ mod tests {
         assert_eq!(bench.ask("PEXPIRETIME old"), ":1000001000");
         restored(&mut bench, b"a", "RESTORE old 2000000000 PAYLOAD ABSTTL REPLACE IDLETIME 5").expect("applies");
         assert_eq!(bench.ask("PEXPIRETIME old"), ":2000000000");
+    }
+
+    /// As on redis 8.0 and valkey 9.1; before 7.0 a ziplist keeps the sign.
+    #[test]
+    fn what_is_restored_is_packed_whatever_the_sign_of_its_zeros() {
+        let mut bench = Bench::after(&["ZADD z -0 a", "SORT z ALPHA STORE l", "ZADD z -0 b"]);
+        assert_eq!(bench.ask("ZSCORE z b"), "$2 -0");
+        restored(&mut bench, b"z", "RESTORE k 0 PAYLOAD").expect("applies");
+        assert_eq!(
+            (bench.ask("ZSCORE k b"), bench.ask("OBJECT ENCODING k")),
+            ("$1 0".into(), "$8 listpack".into())
+        );
     }
 
     #[test]

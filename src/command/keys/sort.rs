@@ -224,9 +224,8 @@ pub(super) fn sort(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
         let found = request.get.iter().map(|pattern| world.look(pattern, *element));
         result.extend(found.map(|found| found.map_or_else(Vec::new, |found| found.to_vec())));
     }
-    // As the servers: a sorted set that is sorted is small no longer, whatever comes of it.
     if let Some(ValueMut::ZSet(zset)) = cx.value(key)? {
-        zset.unpack();
+        zset.count_as_skiplist();
     }
     if result.is_empty() {
         return cx.delete(target).map(drop);

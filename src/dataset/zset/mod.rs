@@ -3,6 +3,8 @@
 //! Small ones are listpacks as the snapshot had them (`packed`), big ones a table and a counting B-tree (`tree`).
 //! When one becomes the other follows the masters, so that OBJECT ENCODING and DEBUG DIGEST agree: a listpack that
 //! outgrows its limits becomes a tree, a tree never goes back; what a STORE command makes is packed if it fits.
+//! A skiplist of the master that is small in a snapshot, since it has shrunk, is a listpack here too, but one that answers
+//! as a skiplist and keeps the sign of minus zero, so that nothing parts (a real replica makes a listpack of it).
 //! Scores are never NaN: commands and snapshots are checked before they come here.
 
 mod handles;
@@ -17,6 +19,7 @@ use super::EncodingLimits;
 use super::packed::Corrupt;
 use super::packed::listpack::{Element, IntText, Listpack};
 use crate::config::Encodings;
+use packed::ScoreTexts;
 use std::ops::Range;
 use tree::{Builder, Tree, TreeIter};
 
@@ -27,6 +30,8 @@ pub struct ZSet(Form);
 #[derive(Clone, Debug)]
 enum Form {
     Packed(Listpack),
+    /// In the place of a small skiplist of the master.
+    Shrunk(Listpack),
     Tree(Box<Tree>),
 }
 
@@ -48,12 +53,38 @@ impl Default for ZSet {
 
 impl ZSet {
     /// A set of these members, which differ; the order is made here. Packed if it fits the limits.
-    pub fn of(mut pairs: Pairs, limits: &EncodingLimits) -> Self {
+    pub fn of(pairs: Pairs, limits: &EncodingLimits) -> Self {
+        Self::made(pairs, limits, ScoreTexts::of_listpacks(limits.dialect))
+    }
+
+    /// The same for the members of a skiplist that a master holds, however few.
+    pub fn of_skiplist(pairs: Pairs, limits: &EncodingLimits) -> Self {
+        match Self::made(pairs, limits, ScoreTexts::Exact).0 {
+            Form::Packed(pack) => Self(Form::Shrunk(pack)),
+            form => Self(form),
+        }
+    }
+
+    fn made(mut pairs: Pairs, limits: &EncodingLimits, texts: ScoreTexts) -> Self {
         sort(&mut pairs);
         let pairs = pairs.iter().map(|(member, score)| (member.as_slice(), *score));
         let fits =
             pairs.len() <= limits.zset_entries && pairs.clone().all(|(m, _)| m.len() <= limits.zset_value_bytes);
-        if fits { Self(Form::Packed(packed::build(pairs, limits.dialect))) } else { Self::tree_of(pairs) }
+        if fits { Self(Form::Packed(packed::build(pairs, texts))) } else { Self::tree_of(pairs) }
+    }
+
+    /// A skiplist that fits the limits becomes a listpack (what RESTORE brings, on all servers).
+    pub fn pack(&mut self, limits: &EncodingLimits) {
+        if !matches!(self.0, Form::Packed(_)) && self.len() <= limits.zset_entries {
+            *self = Self::of(self.iter().map(|(member, score)| (member.to_vec(), score)).collect(), limits);
+        }
+    }
+
+    /// A listpack counts as a skiplist from now on, however small it is (what SORT has read, on all servers).
+    pub fn count_as_skiplist(&mut self) {
+        if let Form::Packed(pack) = &mut self.0 {
+            self.0 = Form::Shrunk(std::mem::take(pack));
+        }
     }
 
     fn tree_of<'m>(pairs: impl ExactSizeIterator<Item = (&'m [u8], f64)>) -> Self {
@@ -84,7 +115,7 @@ impl ZSet {
     /// Number of members.
     pub fn len(&self) -> usize {
         match &self.0 {
-            Form::Packed(pack) => pack.len() / 2,
+            Form::Packed(pack) | Form::Shrunk(pack) => pack.len() / 2,
             Form::Tree(tree) => tree.len(),
         }
     }
@@ -99,22 +130,22 @@ impl ZSet {
         match &self.0 {
             Form::Packed(_) if limits.dialect.is_before_redis_7() => "ziplist",
             Form::Packed(_) => "listpack",
-            Form::Tree(_) => "skiplist",
+            Form::Shrunk(_) | Form::Tree(_) => "skiplist",
         }
     }
 
-    /// The listpack of a small set.
+    /// The listpack of a small set that is one on the master too.
     pub fn as_listpack(&self) -> Option<&Listpack> {
         match &self.0 {
             Form::Packed(pack) => Some(pack),
-            Form::Tree(_) => None,
+            Form::Shrunk(_) | Form::Tree(_) => None,
         }
     }
 
     /// Bytes of memory behind this.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
-            Form::Packed(pack) => pack.byte_len(),
+            Form::Packed(pack) | Form::Shrunk(pack) => pack.byte_len(),
             Form::Tree(tree) => size_of::<Tree>() + tree.heap_bytes(),
         }
     }
@@ -122,7 +153,7 @@ impl ZSet {
     /// The score of a member.
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         match &self.0 {
-            Form::Packed(pack) => packed::find(pack, member).map(|(_, score)| score),
+            Form::Packed(pack) | Form::Shrunk(pack) => packed::find(pack, member).map(|(_, score)| score),
             Form::Tree(tree) => tree.score(member),
         }
     }
@@ -130,28 +161,29 @@ impl ZSet {
     /// The rank of a member, from 0, and its score. O(log n) in a tree.
     pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
         match &self.0 {
-            Form::Packed(pack) => packed::find(pack, member),
+            Form::Packed(pack) | Form::Shrunk(pack) => packed::find(pack, member),
             Form::Tree(tree) => tree.score(member).map(|score| (tree.rank_of(score, member), score)),
         }
     }
 
     /// Sets the score of a member, which is not NaN; answers its old one, or `None` for a new member.
     pub fn insert(&mut self, member: &[u8], score: f64, limits: &EncodingLimits) -> Option<f64> {
-        let pack = match &mut self.0 {
+        let (pack, texts) = match &mut self.0 {
             Form::Tree(tree) => return tree.insert(member, score),
-            Form::Packed(pack) => pack,
+            Form::Packed(pack) => (pack, ScoreTexts::of_listpacks(limits.dialect)),
+            Form::Shrunk(pack) => (pack, ScoreTexts::Exact),
         };
         let old = packed::find(pack, member);
         match old {
             Some((_, old)) if old == score => {}
             Some((rank, _)) => {
                 packed::remove(pack, rank, 1);
-                packed::insert(pack, member, score, limits.dialect);
+                packed::insert(pack, member, score, texts);
             }
             None if pack.len() / 2 >= limits.zset_entries || member.len() > limits.zset_value_bytes => {
-                self.tree().insert(member, score);
+                self.unpack().insert(member, score);
             }
-            None => packed::insert(pack, member, score, limits.dialect),
+            None => packed::insert(pack, member, score, texts),
         }
         old.map(|(_, old)| old)
     }
@@ -168,7 +200,7 @@ impl ZSet {
     pub fn remove(&mut self, member: &[u8]) -> bool {
         match &mut self.0 {
             Form::Tree(tree) => tree.remove(member),
-            Form::Packed(pack) => match packed::find(pack, member) {
+            Form::Packed(pack) | Form::Shrunk(pack) => match packed::find(pack, member) {
                 None => false,
                 Some((rank, _)) => {
                     packed::remove(pack, rank, 1);
@@ -181,7 +213,7 @@ impl ZSet {
     /// Removes the members at these ranks; what is beyond the end is ignored.
     pub fn remove_ranks(&mut self, ranks: Range<usize>) {
         match &mut self.0 {
-            Form::Packed(pack) => packed::remove(pack, ranks.start, ranks.len()),
+            Form::Packed(pack) | Form::Shrunk(pack) => packed::remove(pack, ranks.start, ranks.len()),
             Form::Tree(tree) => tree.remove_ranks(ranks),
         }
     }
@@ -199,7 +231,7 @@ impl ZSet {
         Iter {
             left: ranks.len(),
             inner: match &self.0 {
-                Form::Packed(pack) => {
+                Form::Packed(pack) | Form::Shrunk(pack) => {
                     IterOf::Packed { pairs: packed::pairs_from(pack, ranks.start), behind: len - ranks.end }
                 }
                 Form::Tree(tree) => IterOf::Tree(tree.range(ranks)),
@@ -210,7 +242,7 @@ impl ZSet {
     /// The ranks of the scores in an interval.
     pub fn score_range(&self, range: &ScoreRange) -> Range<usize> {
         let (start, end) = match &self.0 {
-            Form::Packed(pack) => (
+            Form::Packed(pack) | Form::Shrunk(pack) => (
                 packed::count_while(pack, |score, _| range.is_below(score)),
                 packed::count_while(pack, |score, _| range.reaches(score)),
             ),
@@ -226,7 +258,7 @@ impl ZSet {
     /// answers as the servers' (the first run of members that fit), and a tree something else than their skiplist.
     pub fn lex_range(&self, range: &LexRange<'_>) -> Range<usize> {
         match &self.0 {
-            Form::Packed(pack) => packed::lex_range(pack, range),
+            Form::Packed(pack) | Form::Shrunk(pack) => packed::lex_range(pack, range),
             Form::Tree(tree) => {
                 let start = tree.partition(|_, member| range.is_below(member));
                 start..tree.partition(|_, member| range.reaches(member)).max(start)
@@ -239,21 +271,16 @@ impl ZSet {
     pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut visit: impl FnMut(Element<'a>, f64)) -> u64 {
         match &self.0 {
             Form::Tree(tree) => tree.scan(cursor, count, |member, score| visit(Element::Str(member), score)),
-            Form::Packed(pack) => {
+            Form::Packed(pack) | Form::Shrunk(pack) => {
                 packed::pairs(pack).for_each(|(member, score)| visit(member, score));
                 0
             }
         }
     }
 
-    /// Makes a listpack a tree, however small it is.
-    pub fn unpack(&mut self) {
-        self.tree();
-    }
-
-    /// The tree that this is from now on.
-    fn tree(&mut self) -> &mut Tree {
-        if let Form::Packed(pack) = &self.0 {
+    /// Makes a listpack a tree.
+    fn unpack(&mut self) -> &mut Tree {
+        if let Form::Packed(pack) | Form::Shrunk(pack) = &self.0 {
             let mut builder = ZSetBuilder::with_capacity(self.len());
             let mut scratch = IntText::default();
             packed::pairs(pack).for_each(|(member, score)| {
@@ -263,7 +290,7 @@ impl ZSet {
         }
         match &mut self.0 {
             Form::Tree(tree) => tree,
-            Form::Packed(_) => unreachable!("has just been made a tree"),
+            Form::Packed(_) | Form::Shrunk(_) => unreachable!("has just been made a tree"),
         }
     }
 }

@@ -89,10 +89,10 @@ pub(super) fn lex_range(pack: &Listpack, range: &LexRange<'_>) -> Range<usize> {
 }
 
 /// Puts in a member that is not there.
-pub(super) fn insert(pack: &mut Listpack, member: &[u8], score: f64, dialect: Dialect) {
+pub(super) fn insert(pack: &mut Listpack, member: &[u8], score: f64, texts: ScoreTexts) {
     let rank = count_while(pack, |other_score, other| compare(other_score, other, score, member).is_lt());
     pack.insert(rank * 2, member);
-    pack.insert(rank * 2 + 1, score_text(score, dialect).as_bytes());
+    pack.insert(rank * 2 + 1, texts.text(score).as_bytes());
 }
 
 /// Removes the pairs at `count` ranks from `rank` on.
@@ -101,22 +101,40 @@ pub(super) fn remove(pack: &mut Listpack, rank: usize, count: usize) {
 }
 
 /// A listpack of pairs that are in order and differ.
-pub(super) fn build<'m>(pairs: impl Iterator<Item = (&'m [u8], f64)>, dialect: Dialect) -> Listpack {
+pub(super) fn build<'m>(pairs: impl Iterator<Item = (&'m [u8], f64)>, texts: ScoreTexts) -> Listpack {
     let mut pack = Listpack::new();
     for (member, score) in pairs {
         pack.push(member);
-        pack.push(score_text(score, dialect).as_bytes());
+        pack.push(texts.text(score).as_bytes());
     }
     pack
 }
 
-/// A score as it is packed. Whole numbers are packed as integers, which takes the sign of minus zero away; redis
-/// before 7.0 keeps it (their digests of the same data differ by that).
-fn score_text(score: f64, dialect: Dialect) -> DoubleText {
-    match number::whole(score) {
-        _ if dialect.is_before_redis_7() => DoubleText::percent_17g(score),
-        Some(n) => DoubleText::integer(n),
-        None => DoubleText::shortest(score),
+/// How scores are packed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ScoreTexts {
+    /// As redis before 7.0, text by `%.17g`, minus zero with its sign.
+    Percent17g,
+    /// As later servers: whole numbers as integers, which takes the sign of minus zero away (their digests of the same
+    /// data differ by that).
+    Short,
+    /// The same, but minus zero keeps its sign: in the place of a skiplist.
+    Exact,
+}
+
+impl ScoreTexts {
+    /// As listpacks and ziplists of masters of this dialect have them.
+    pub(super) fn of_listpacks(dialect: Dialect) -> Self {
+        if dialect.is_before_redis_7() { Self::Percent17g } else { Self::Short }
+    }
+
+    fn text(self, score: f64) -> DoubleText {
+        match (self, number::whole(score)) {
+            (Self::Percent17g, _) => DoubleText::percent_17g(score),
+            (Self::Exact, Some(0)) if score.is_sign_negative() => DoubleText::shortest(score),
+            (Self::Short | Self::Exact, Some(n)) => DoubleText::integer(n),
+            (Self::Short | Self::Exact, None) => DoubleText::shortest(score),
+        }
     }
 }
 

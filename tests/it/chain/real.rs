@@ -23,7 +23,7 @@ fn flags(server: &str) -> Vec<&'static str> {
 fn a_real_server_below_ends_equal_through_cuts_and_restarts(server: &str) {
     let Some(master) = Real::start(server, &["--repl-backlog-size 64mb"]) else { return };
     let rng = chance::seeded("a_real_server_below_ends_equal_through_cuts_and_restarts");
-    let mut generator = Generator::new(rng, Features::of(server));
+    let mut generator = Generator::new(rng, Features::of(server).fit_for_a_sub_replica(server));
     let mut requests = Vec::new();
     while requests.len() < 5_000 {
         generator.step(&mut requests);

@@ -139,7 +139,7 @@ impl Drop for Real {
         self.kill();
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            let tail: Vec<&str> = log.lines().rev().take(15).collect();
+            let tail: Vec<&str> = log.lines().rev().take(30).collect();
             let tail: Vec<&str> = tail.into_iter().rev().collect();
             eprintln!("--- log of {} at port {}, its end\n{}", self.name, self.port, tail.join("\n"));
         }

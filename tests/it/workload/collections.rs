@@ -218,7 +218,9 @@ fn combined(g: &mut Generator, key: Vec<u8>) -> Request {
     let other = g.pick(&["z", "set"]);
     request.push(g.key(other));
     if g.chance(40) {
-        request.extend(request!["WEIGHTS", g.rng.i64(-3..4), g.pick(&["1", "0.5", "2"])]);
+        // Times zero, or zero times something below it, may be minus zero.
+        let least = if g.has.minus_zero { -3 } else { 1 };
+        request.extend(request!["WEIGHTS", g.rng.i64(least..4), g.pick(&["1", "0.5", "2"])]);
     }
     if g.chance(40) {
         request.extend(request!["AGGREGATE", g.pick(&["SUM", "MIN", "MAX"])]);

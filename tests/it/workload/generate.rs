@@ -57,6 +57,10 @@ pub struct Features {
     pub valkey: bool,
     /// Valkey 9.1: DELIFEQ, MSETEX.
     pub valkey_nine: bool,
+    /// Scores of minus zero.
+    pub minus_zero: bool,
+    /// FLUSHDB and FLUSHALL without ASYNC.
+    pub flush_at_once: bool,
 }
 
 impl Features {
@@ -67,7 +71,17 @@ impl Features {
             field_expiry: matches!(server, "redis-8.0" | "valkey-9.1"),
             valkey: server.starts_with("valkey"),
             valkey_nine: server == "valkey-9.1",
+            minus_zero: true,
+            flush_at_once: true,
         }
+    }
+
+    /// Without what makes a real server that takes a snapshot part from any master, a real one too: loading a sorted set
+    /// that has become small, it makes a listpack of it, where minus zero is 0. And without what makes redis 8.0 forget
+    /// its place in the stream: it flushes on another thread, its master's connection waits for that (BLOCKED), and if
+    /// the link is lost meanwhile, it asks for everything (`no cached master`; so with a real master too).
+    pub fn fit_for_a_sub_replica(self, server: &str) -> Self {
+        Self { minus_zero: false, flush_at_once: server != "redis-8.0", ..self }
     }
 }
 
@@ -247,6 +261,12 @@ impl Generator {
 
     /// A score or increment as text.
     pub fn score(&mut self) -> String {
+        let score = self.any_score();
+        let is_zero = score.parse::<f64>().is_ok_and(|score| score == 0.0);
+        if is_zero && !self.has.minus_zero { "0".to_owned() } else { score }
+    }
+
+    fn any_score(&mut self) -> String {
         match self.rng.u32(..10) {
             0..4 => self.rng.i64(-5..100).to_string(),
             4..8 => format!("{:.3}", (self.rng.f64() - 0.3) * 1000.0),

@@ -79,9 +79,10 @@ fn sort(g: &mut Generator) -> Request {
 pub fn whole_database(g: &mut Generator) -> Request {
     match g.rng.u32(..12) {
         0..5 => request!["SWAPDB", g.pick(&["0", "1", "2"]), g.pick(&["1", "2", "9"])],
-        5..8 => request!["FLUSHDB"],
-        8 => request!["FLUSHDB", "ASYNC"],
-        9 => request!["FLUSHALL"],
+        5..8 if g.has.flush_at_once => request!["FLUSHDB"],
+        5..9 => request!["FLUSHDB", "ASYNC"],
+        9 if g.has.flush_at_once => request!["FLUSHALL"],
+        9 => request!["FLUSHALL", "ASYNC"],
         _ => request!["SWAPDB", "9", "10"],
     }
 }

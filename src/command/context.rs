@@ -248,11 +248,44 @@ impl ApplyCx<'_> {
         }
     }
 
-    /// The value at a key was changed: who tracks, watches or waits for it is told, and subscribers get the event of
+    /// The value at a key was changed: who tracks, watches or waits for it is told, and then subscribers get the event of
     /// this name. While nobody wants to hear of it this is a branch.
     #[inline]
     pub fn changed(&mut self, class: EventClasses, event: &'static str, key: &[u8]) {
         self.effects.changed(class, event, self.db, key);
+    }
+
+    /// The same in the other order, in which the servers tell of some commands: a client that tracks and subscribes
+    /// sees it.
+    #[inline]
+    pub fn told_and_changed(&mut self, class: EventClasses, event: &'static str, key: &[u8]) {
+        self.told(class, event, key);
+        self.touched(key);
+    }
+
+    /// The value at a key was changed: who tracks, watches or waits for it is told. [`ApplyCx::told`] has the event.
+    #[inline]
+    pub fn touched(&mut self, key: &[u8]) {
+        self.effects.touched(self.db, key);
+    }
+
+    /// Something was taken from the value at a key, which goes if nothing is left: what was done, at times `del`, and
+    /// who tracks it before the events or behind them.
+    pub fn taken(&mut self, taken: Taken, key: &[u8], emptied: bool) -> Result<(), Refusal> {
+        let Taken { class, event, order } = taken;
+        if order == Order::ChangeFirst {
+            self.touched(key);
+        }
+        self.told(class, event, key);
+        if emptied {
+            let old = self.keyspace()?.remove(key);
+            self.told(EventClasses::GENERIC, "del", key);
+            self.trash.value(old.map(|(value, _)| value));
+        }
+        if order == Order::EventsFirst {
+            self.touched(key);
+        }
+        Ok(())
     }
 
     /// An event of a key whose value counts as unchanged: consumer groups, counters of streams (as the servers).
@@ -307,6 +340,33 @@ impl ApplyCx<'_> {
     /// The expiry of a key, if it is there and has one.
     pub fn expiry(&mut self, key: &[u8]) -> Result<Option<UnixMs>, Refusal> {
         Ok(self.keyspace()?.get(key).and_then(|entry| entry.expiry()))
+    }
+}
+
+/// What a command that takes something tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// Of this event.
+    pub class: EventClasses,
+    /// The event of the command itself.
+    pub event: &'static str,
+    /// As the servers.
+    pub order: Order,
+}
+
+/// Who hears first of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Who tracks the key.
+    ChangeFirst,
+    /// Who is subscribed to its events.
+    EventsFirst,
+}
+
+impl Order {
+    /// The events first if this holds, which mostly is about the master's release.
+    pub fn events_first_if(holds: bool) -> Self {
+        if holds { Self::EventsFirst } else { Self::ChangeFirst }
     }
 }
 

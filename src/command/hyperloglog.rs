@@ -70,7 +70,7 @@ fn pfcount_applied(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
         hll::store_count(bytes, count);
     }
     cx.keyspace()?.set_form(key, StrForm::Raw);
-    cx.effects.touched(cx.db, key);
+    cx.touched(key);
     Ok(())
 }
 

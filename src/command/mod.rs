@@ -19,6 +19,7 @@ mod help;
 pub mod introduction;
 pub mod keys_of;
 pub mod pause;
+pub mod remember;
 pub mod row;
 pub mod scan;
 pub mod table;

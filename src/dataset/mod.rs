@@ -103,6 +103,11 @@ impl Dialect {
         self.has_set_listpacks()
     }
 
+    /// XADD and LREM tell of their events before who tracks the key hears of it (Redis 8.0, Valkey; not 7.0).
+    pub fn tells_events_first(self) -> bool {
+        self.has_set_listpacks()
+    }
+
     /// Doubles are printed with Grisu2 digits (Redis 7.2+, Valkey), not `%.17g`.
     pub fn prints_shortest_doubles(self) -> bool {
         self.has_set_listpacks()

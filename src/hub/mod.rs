@@ -17,7 +17,7 @@ pub use effects::Effects;
 pub use mailbox::{Mailbox, Wake};
 pub use monitor::Monitor;
 pub use subscriber::Subscriber;
-pub use tracking::{Tracker, TrackingCounts, TrackingOptions};
+pub use tracking::{Memory, Tracker, TrackingCounts, TrackingOptions};
 pub use waiting::Wait;
 
 use crate::clock::UnixMs;

@@ -343,16 +343,26 @@ impl Tracker {
         self.caching = caching;
     }
 
-    /// Is what the present command reads to be remembered?
-    pub fn remembers(&self) -> bool {
+    /// What enters the keys that the present command reads; `None` if they are not to be remembered.
+    pub fn memory(&self) -> Option<Memory> {
         let TrackingOptions { bcast, optin, optout, .. } = self.options;
-        !bcast && (!optin || self.caching) && (!optout || !self.caching)
+        let remembers = !bcast && (!optin || self.caching) && (!optout || !self.caching);
+        remembers.then(|| Memory { hub: Arc::clone(&self.hub), client: self.mailbox.id })
     }
+}
 
+/// Enters the keys that one command of a client reads, be it on another thread.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    hub: Arc<Hub>,
+    client: u64,
+}
+
+impl Memory {
     /// The client has read a key, which expires then. Must be called under the entry of the gate under which it was
     /// read.
     pub fn remember(&self, key: &[u8], expiry: Option<UnixMs>, now: UnixMs) {
-        self.hub.tracking.remember(&self.hub, self.mailbox.id, key, expiry, now);
+        self.hub.tracking.remember(&self.hub, self.client, key, expiry, now);
     }
 }
 
@@ -392,13 +402,17 @@ mod tests {
         (Tracker::new(hub, &mailbox, options, None, prefixes), mailbox)
     }
 
+    fn memory(tracker: &Tracker) -> Memory {
+        tracker.memory().expect("it remembers")
+    }
+
     #[test]
     fn a_key_is_told_once_to_those_who_have_read_it() {
         let hub = hub();
         let (a, a_box) = client(&hub, 1, TrackingOptions::default(), &[]);
         let (b, b_box) = client(&hub, 2, TrackingOptions::default(), &[]);
-        a.remember(b"k", None, UnixMs(0));
-        b.remember(b"other", None, UnixMs(0));
+        memory(&a).remember(b"k", None, UnixMs(0));
+        memory(&b).remember(b"other", None, UnixMs(0));
         for _ in 0..2 {
             hub.tracking.invalidate(&hub, b"k", UnixMs(0));
         }
@@ -429,8 +443,8 @@ mod tests {
     fn a_key_that_expires_is_told_then() {
         let hub = hub();
         let (a, a_box) = client(&hub, 1, TrackingOptions::default(), &[]);
-        a.remember(b"late", Some(UnixMs(200)), UnixMs(0));
-        a.remember(b"soon", Some(UnixMs(100)), UnixMs(0));
+        memory(&a).remember(b"late", Some(UnixMs(200)), UnixMs(0));
+        memory(&a).remember(b"soon", Some(UnixMs(100)), UnixMs(0));
         hub.tick(UnixMs(100));
         assert!(!a_box.has_mail());
         hub.tick(UnixMs(101));
@@ -447,7 +461,7 @@ mod tests {
         hub.config.change(|config| config.tracking_table_max_keys = 2);
         let (a, a_box) = client(&hub, 1, TrackingOptions::default(), &[]);
         for key in ["a", "b", "c"] {
-            a.remember(key.as_bytes(), None, UnixMs(0));
+            memory(&a).remember(key.as_bytes(), None, UnixMs(0));
         }
         assert_eq!((hub.tracking.counts().keys, hub.tracking.counts().items), (2, 2));
         assert!(mail(&a_box).starts_with(">2 $10 invalidate *1 $1 "));
@@ -460,15 +474,15 @@ mod tests {
         own.set_proto(Proto::Resp3);
         let options = TrackingOptions { redirect: 2, ..TrackingOptions::default() };
         let tracker = Tracker::new(&hub, &own, options, Some(&target), BTreeSet::new());
-        tracker.remember(b"k", None, UnixMs(0));
+        memory(&tracker).remember(b"k", None, UnixMs(0));
         hub.tracking.invalidate(&hub, b"k", UnixMs(0));
         assert!(!target.has_mail(), "a RESP2 client that is not subscribed cannot hear it");
         target.set_proto(Proto::Resp3);
-        tracker.remember(b"k", None, UnixMs(0));
+        memory(&tracker).remember(b"k", None, UnixMs(0));
         hub.tracking.invalidate(&hub, b"k", UnixMs(0));
         assert_eq!(mail(&target), ">2 $10 invalidate *1 $1 k ");
         target.kill();
-        tracker.remember(b"k", None, UnixMs(0));
+        memory(&tracker).remember(b"k", None, UnixMs(0));
         hub.tracking.invalidate(&hub, b"k", UnixMs(0));
         assert_eq!(mail(&own), ">2 $21 tracking-redir-broken :2 ");
     }

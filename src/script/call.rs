@@ -8,11 +8,13 @@ use crate::command::acl::{Context, User, permit};
 use crate::command::args::{Args, Span};
 use crate::command::context::{ReadCx, SessionCx};
 use crate::command::facts::Facts;
+use crate::command::remember::remember;
 use crate::command::row::{Row, Run};
 use crate::command::session::{After, Server, Session};
 use crate::command::table::{self, Indexed};
 use crate::config::Compat;
 use crate::dataset::{Dataset, Dialect};
+use crate::hub::Memory;
 use crate::number::DoubleText;
 use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
@@ -43,6 +45,8 @@ pub(super) struct Caller<'a> {
     pub(super) db: DbIndex,
     /// As whom the script acts.
     pub(super) user: &'a Arc<User>,
+    /// The client tracks: what is read is remembered.
+    pub(super) memory: Option<&'a Memory>,
     /// The script may not even try to write.
     pub(super) read_only: bool,
     /// The link is down and stale data are refused.
@@ -91,7 +95,7 @@ impl Caller<'_> {
         let sub = args.word(1);
         let found = table::find(args.word(0).unwrap_or_default(), sub);
         let index = found.map(|(found, _)| found.index);
-        let (Indexed { row, index }, named) = found
+        let (found @ Indexed { row, index }, named) = found
             .filter(|(found, _)| !matches!(found.row.run, Run::Container) || sub.is_none())
             .ok_or_else(|| self.unknown(&args))
             .and_then(|(found, named)| self.admit(found, &args).map(|()| (found, named)))
@@ -104,6 +108,12 @@ impl Caller<'_> {
         let began = clock::instant();
         let result = self.run_row(row, &mut Args::new(&words.frame, &words.spans, named), &mut reply);
         let busy_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        if self.server.hub.is_monitored() {
+            self.show(row, &args);
+        }
+        if let Some(memory) = self.memory {
+            remember(memory, self.data, self.db(), found, &args, self.now);
+        }
         match result {
             Ok(()) => drop(self.stats.inspect(|stats| stats.ran(index, busy_ns))),
             Err(refusal) => {
@@ -113,6 +123,14 @@ impl Caller<'_> {
             }
         }
         Ok(reply)
+    }
+
+    /// Those who monitor see the command as one of a script.
+    #[cold]
+    fn show(&self, row: &Row, args: &Args<'_>) {
+        if !Facts::of(row.name).is_some_and(|facts| facts.has("admin")) {
+            self.server.hub.show_command(clock::unix_us(), self.db(), "lua", args.words());
+        }
     }
 
     /// There is no row of this name. The real servers may know it, and not allow it here.
@@ -160,9 +178,14 @@ impl Caller<'_> {
         work(session.get_or_insert_with(|| Session::of_script(users, self.user, self.db, self.now)))
     }
 
+    /// The database that its commands see now.
+    fn db(&self) -> DbIndex {
+        self.session.borrow().as_ref().map_or(self.db, Session::db)
+    }
+
     fn run_row(&self, row: &'static Row, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-        let db = self.session.borrow().as_ref().map_or(self.db, Session::db);
-        let cx = ReadCx { data: self.data, db, now: self.now, may_wait: false, compat: self.compat };
+        let (data, db, now) = (self.data, self.db(), self.now);
+        let cx = ReadCx { data, db, now, may_wait: false, compat: self.compat };
         match row.run {
             Run::Read(read) => read(&cx, args, out),
             // Nothing waits in a script.

@@ -293,6 +293,7 @@ fn caller<'a>(
         now: world.now,
         db: request.db,
         user: &request.user,
+        memory: request.memory.as_ref(),
         read_only,
         stale_refused,
         spoken: &vm.spoken,

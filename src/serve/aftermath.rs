@@ -5,11 +5,11 @@ use super::dispatch::{Execution, redacted};
 use crate::clock;
 use crate::command::args::Args;
 use crate::command::facts::Facts;
-use crate::command::keys_of::keys_of;
-use crate::command::row::Run;
+use crate::command::remember::remember;
 use crate::command::session::Session;
 use crate::command::table::Indexed;
 use crate::dataset::Dataset;
+use crate::hub::Tracker;
 use crate::resp::reply::Reply;
 
 impl Execution<'_> {
@@ -46,8 +46,18 @@ impl Execution<'_> {
         args: &Args<'_>,
     ) {
         let Some((found, named)) = found else { return };
-        remember(data, session, found, args);
-        if self.gates.monitored {
+        if let Some(memory) = session.tracker().and_then(Tracker::memory) {
+            remember(&memory, data, session.db(), found, args, clock::UnixMs::now());
+        }
+        if self.gates.monitored && !runs_script(found) {
+            self.show(session, found, named, args);
+        }
+    }
+
+    /// Who monitors sees a script before its commands.
+    #[cold]
+    pub(super) fn foresee(&self, session: &Session, found: Indexed, named: usize, args: &Args<'_>) {
+        if runs_script(found) {
             self.show(session, found, named, args);
         }
     }
@@ -69,16 +79,6 @@ impl Execution<'_> {
     }
 }
 
-/// A tracking client hears when one of these keys changes.
-fn remember(data: &Dataset, session: &Session, found: Indexed, args: &Args<'_>) {
-    let Some(tracker) = session.tracker().filter(|tracker| tracker.remembers()) else { return };
-    if !matches!(found.row.run, Run::Read(_) | Run::Wait(_)) {
-        return;
-    }
-    let words: Vec<&[u8]> = args.words().collect();
-    let now = clock::UnixMs::now();
-    for (key, _) in keys_of(found, &words).unwrap_or_default() {
-        let expiry = data.db(session.db()).and_then(|keyspace| keyspace.get(key)).and_then(|entry| entry.expiry());
-        tracker.remember(key, expiry.filter(|at| *at > now), now);
-    }
+fn runs_script(found: Indexed) -> bool {
+    ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"].contains(&found.row.name)
 }

@@ -91,16 +91,22 @@ impl Execution<'_> {
                     continue;
                 }
                 Ok(Some(Row { run: Run::Walk(_), .. })) => return Stop::Walk(at),
-                Ok(Some(row)) => self.one(data, session, row, &mut args, now, reply).map_err(Rejected::Inside),
+                Ok(Some(row)) => {
+                    if self.gates.monitored
+                        && let Some((found, named)) = frame.row
+                    {
+                        self.foresee(session, found, named, &args);
+                    }
+                    self.one(data, session, row, &mut args, now, reply).map_err(Rejected::Inside)
+                }
             };
             let after = *result.as_ref().unwrap_or(&After::Continue);
-            if after == After::Await {
-                // Counted by whoever answers.
-                return Stop::After(after, at + 1);
-            }
             let ran = !matches!(result, Err(Rejected::Before(_)));
-            began = self.account(frame.row, result.err(), mark, reply, began, &args, session);
-            leave_out(session, mark, reply);
+            // What waits for another thread is counted by whoever answers.
+            if after != After::Await {
+                began = self.account(frame.row, result.err(), mark, reply, began, &args, session);
+                leave_out(session, mark, reply);
+            }
             if ran && (self.gates.monitored || session.is_tracking()) {
                 self.aftermath(data, session, frame.row, &args, reply);
             }

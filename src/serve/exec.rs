@@ -108,6 +108,9 @@ impl Execution<'_> {
         let mut began = clock::instant();
         for (found, named, mut args) in queue.requests() {
             let mark = reply.len();
+            if self.gates.monitored {
+                self.foresee(session, found, named, &args);
+            }
             let allowed = if session.is_unlimited() {
                 Ok(())
             } else {

@@ -22,6 +22,7 @@ mod documents;
 mod floors;
 mod full_sync;
 mod fuzz_smoke;
+mod heard;
 mod limits;
 mod link;
 mod load_room;

@@ -6,6 +6,7 @@ use crate::command::args::Args;
 use crate::command::context::{ApplyCx, ReadCx};
 use crate::command::expiry::{Unit, moment};
 use crate::config::EventClasses;
+use crate::dataset::Dialect;
 use crate::dataset::hash::{Entry, Hash};
 use crate::number::parse_integer;
 use crate::resp::refusal::Refusal;
@@ -149,7 +150,11 @@ fn expire(
         }
     }
     if set {
-        cx.changed(EventClasses::HASH, "hexpire", key);
+        if matches!(limits.dialect, Dialect::Valkey(..)) {
+            cx.told_and_changed(EventClasses::HASH, "hexpire", key);
+        } else {
+            cx.changed(EventClasses::HASH, "hexpire", key);
+        }
     }
     Ok(())
 }
@@ -167,7 +172,7 @@ pub(super) fn hpersist(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), 
         }
     }
     if dropped {
-        cx.changed(EventClasses::HASH, "hpersist", key);
+        cx.told_and_changed(EventClasses::HASH, "hpersist", key);
     }
     Ok(())
 }

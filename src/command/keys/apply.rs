@@ -28,8 +28,9 @@ pub(super) fn rename(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Re
     if let Some((value, expiry)) = cx.keyspace()?.remove(from) {
         let db = cx.db;
         place(cx, db, to, value, expiry)?;
-        cx.changed(EventClasses::GENERIC, "rename_from", from);
-        cx.changed(EventClasses::GENERIC, "rename_to", to);
+        [from, to].into_iter().for_each(|key| cx.touched(key));
+        cx.told(EventClasses::GENERIC, "rename_from", from);
+        cx.told(EventClasses::GENERIC, "rename_to", to);
     }
     Ok(())
 }
@@ -84,8 +85,10 @@ pub(super) fn move_to(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
     }
     if let Some((value, expiry)) = cx.keyspace()?.remove(key) {
         place(cx, target, key, value, expiry)?;
-        cx.changed(EventClasses::GENERIC, "move_from", key);
-        cx.effects.changed(EventClasses::GENERIC, "move_to", target, key);
+        cx.touched(key);
+        cx.effects.touched(target, key);
+        cx.told(EventClasses::GENERIC, "move_from", key);
+        cx.effects.event(EventClasses::GENERIC, "move_to", target, key);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::read::position;
 use crate::command::args::Args;
-use crate::command::context::ApplyCx;
+use crate::command::context::{ApplyCx, Order, Taken};
 use crate::config::EventClasses;
 use crate::dataset::list::{End, List, index_range};
 use crate::dataset::{EncodingLimits, Value};
@@ -45,24 +45,21 @@ fn push<'a>(
     Ok(())
 }
 
-/// Changes the list at a key, if there is one, and removes it if it is empty then. `change` says whether there is
+/// Takes from the list at a key, if there is one, and removes it if it is empty then. `change` says whether there is
 /// anything to tell of.
-fn edit(
+fn take(
     cx: &mut ApplyCx<'_>,
     key: &[u8],
-    event: &'static str,
+    (event, order): (&'static str, Order),
     change: impl FnOnce(&mut List, &EncodingLimits) -> bool,
 ) -> Result<(), Refusal> {
     let limits = cx.limits();
     let Some(list) = cx.list(key)? else { return Ok(()) };
-    let (told, emptied) = (change(list, &limits), list.is_empty());
-    if told {
-        cx.changed(EventClasses::LIST, event, key);
+    if !change(list, &limits) {
+        return Ok(());
     }
-    if emptied {
-        cx.delete(key)?;
-    }
-    Ok(())
+    let emptied = list.is_empty();
+    cx.taken(Taken { class: EventClasses::LIST, event, order }, key, emptied)
 }
 
 fn popped(end: End) -> &'static str {
@@ -82,7 +79,7 @@ fn pop(cx: &mut ApplyCx<'_>, args: &mut Args<'_>, end: End) -> Result<(), Refusa
     let count = if args.remaining() > 0 { args.integer()? } else { 1 };
     let count = usize::try_from(count).map_err(|_| Refusal::MUST_BE_POSITIVE)?;
     args.end()?;
-    edit(cx, key, popped(end), |list, limits| {
+    take(cx, key, (popped(end), Order::EventsFirst), |list, limits| {
         list.drop_from(end, count, limits);
         count > 0
     })
@@ -95,7 +92,11 @@ pub(super) fn linsert(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
         return Err(Refusal::SYNTAX);
     }
     let (pivot, text) = (args.require()?, args.require()?);
-    edit(cx, key, "linsert", |list, limits| list.insert(pivot, behind, text, limits))
+    let limits = cx.limits();
+    if cx.list(key)?.is_some_and(|list| list.insert(pivot, behind, text, &limits)) {
+        cx.changed(EventClasses::LIST, "linsert", key);
+    }
+    Ok(())
 }
 
 pub(super) fn lset(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
@@ -116,12 +117,13 @@ pub(super) fn lrem(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     let end = if count < 0 { End::Right } else { End::Left };
     let most = if count == 0 { u64::MAX } else { count.unsigned_abs() };
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    edit(cx, key, "lrem", |list, limits| list.remove_equal(text, end, most, limits) > 0)
+    let order = Order::events_first_if(cx.limits().dialect.tells_events_first());
+    take(cx, key, ("lrem", order), |list, limits| list.remove_equal(text, end, most, limits) > 0)
 }
 
 pub(super) fn ltrim(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, start, stop) = (args.require()?, args.integer()?, args.integer()?);
-    edit(cx, key, "ltrim", |list, limits| {
+    take(cx, key, ("ltrim", Order::EventsFirst), |list, limits| {
         list.trim(index_range(start, stop, list.len()), limits);
         true
     })
@@ -166,7 +168,7 @@ fn shift(cx: &mut ApplyCx<'_>, from: (&[u8], End), to: (&[u8], End)) -> Result<(
         cx.changed(EventClasses::LIST, popped(from.1), from.0);
         return Ok(());
     }
-    edit(cx, from.0, popped(from.1), |list, _| {
+    take(cx, from.0, (popped(from.1), Order::EventsFirst), |list, _| {
         list.drop_from(from.1, 1, &limits);
         true
     })

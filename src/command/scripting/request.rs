@@ -4,6 +4,7 @@ use crate::command::acl::User;
 use crate::command::args::{Args, Span};
 use crate::command::clients::Client;
 use crate::command::session::Session;
+use crate::hub::{Memory, Tracker};
 use crate::position::DbIndex;
 use crate::resp::reply::Proto;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub struct Request {
     pub client: Arc<Client>,
     /// As whom: the script may do no more.
     pub user: Arc<User>,
+    /// Of a client that tracks: what the script reads, the client has read.
+    pub memory: Option<Memory>,
 }
 
 impl Request {
@@ -51,7 +54,8 @@ impl Request {
             spans.push(Span { start, end: frame.len() as u32 });
         }
         let (db, proto) = (session.db(), session.proto());
-        Self { task, frame: frame.into(), spans: spans.into(), db, proto, client, user }
+        let memory = session.tracker().and_then(Tracker::memory);
+        Self { task, frame: frame.into(), spans: spans.into(), db, proto, client, user, memory }
     }
 
     /// The words, the cursor on word `at`.

@@ -2,7 +2,7 @@
 
 use super::algebra::{self, Sets, stored};
 use crate::command::args::Args;
-use crate::command::context::ApplyCx;
+use crate::command::context::{ApplyCx, Order, Taken};
 use crate::config::EventClasses;
 use crate::dataset::set::Set;
 use crate::dataset::{EncodingLimits, Keyspace, Value, ValueRef};
@@ -36,13 +36,11 @@ pub(super) fn srem(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     let Some(set) = cx.set(key)? else { return Ok(()) };
     let removed = args.filter(|member| set.remove(member)).count();
     let emptied = set.is_empty();
-    if removed > 0 {
-        cx.changed(EventClasses::SET, "srem", key);
+    if removed == 0 {
+        return Ok(());
     }
-    if emptied {
-        cx.delete(key)?;
-    }
-    Ok(())
+    let taken = Taken { class: EventClasses::SET, event: "srem", order: Order::ChangeFirst };
+    cx.taken(taken, key, emptied)
 }
 
 /// `SMOVE source destination member`
@@ -55,10 +53,8 @@ pub(super) fn smove(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Ref
         return Ok(());
     }
     let emptied = set.is_empty();
-    cx.changed(EventClasses::SET, "srem", source);
-    if emptied {
-        cx.delete(source)?;
-    }
+    let taken = Taken { class: EventClasses::SET, event: "srem", order: Order::EventsFirst };
+    cx.taken(taken, source, emptied)?;
     let limits = cx.limits();
     let added = match cx.set(destination)? {
         Some(set) => set.add(member, &limits),
@@ -119,7 +115,11 @@ fn store(
     match stored(compute(&sets, &limits)) {
         Some(value) => {
             cx.store(destination, value, None)?;
-            cx.changed(EventClasses::SET, event, destination);
+            if limits.dialect.is_before_redis_7() {
+                cx.told_and_changed(EventClasses::SET, event, destination);
+            } else {
+                cx.changed(EventClasses::SET, event, destination);
+            }
             Ok(())
         }
         None => cx.delete(destination).map(drop),

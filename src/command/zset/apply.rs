@@ -3,7 +3,7 @@
 use super::combine::{self, Input, Operation, Options};
 use super::range::{Preset, Query, lex_range, rank_range, score_range};
 use crate::command::args::Args;
-use crate::command::context::ApplyCx;
+use crate::command::context::{ApplyCx, Order, Taken};
 use crate::config::EventClasses;
 use crate::dataset::zset::{Pairs, ZSet};
 use crate::dataset::{Dialect, Value};
@@ -142,35 +142,35 @@ pub(in crate::command) fn add_pairs(
 
 pub(super) fn zrem(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
-    change(cx, key, "zrem", |zset| args.filter(|member| zset.remove(member)).count())
+    change(cx, key, ("zrem", Order::EventsFirst), |zset| args.filter(|member| zset.remove(member)).count())
 }
 
 pub(super) fn zremrangebyrank(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
     let (start, stop) = (args.integer()?, args.integer()?);
-    remove_range(cx, key, "zremrangebyrank", |zset| rank_range(zset.len(), start, stop))
+    remove_range(cx, key, ("zremrangebyrank", Order::ChangeFirst), |zset| rank_range(zset.len(), start, stop))
 }
 
 pub(super) fn zremrangebyscore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
     let range = score_range(args.require()?, args.require()?)?;
-    remove_range(cx, key, "zremrangebyscore", |zset| zset.score_range(&range))
+    remove_range(cx, key, ("zremrangebyscore", Order::ChangeFirst), |zset| zset.score_range(&range))
 }
 
 pub(super) fn zremrangebylex(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
     let range = lex_range(args.require()?, args.require()?)?;
-    remove_range(cx, key, "zremrangebylex", |zset| zset.lex_range(&range))
+    remove_range(cx, key, ("zremrangebylex", Order::ChangeFirst), |zset| zset.lex_range(&range))
 }
 
 pub(super) fn zpopmin(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, count) = pop_arguments(args)?;
-    remove_range(cx, key, "zpopmin", |zset| 0..count.min(zset.len()))
+    remove_range(cx, key, ("zpopmin", Order::EventsFirst), |zset| 0..count.min(zset.len()))
 }
 
 pub(super) fn zpopmax(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, count) = pop_arguments(args)?;
-    remove_range(cx, key, "zpopmax", |zset| zset.len() - count.min(zset.len())..zset.len())
+    remove_range(cx, key, ("zpopmax", Order::EventsFirst), |zset| zset.len() - count.min(zset.len())..zset.len())
 }
 
 /// Reads `key [count]`.
@@ -184,7 +184,7 @@ fn pop_arguments<'a>(args: &mut Args<'a>) -> Result<(&'a [u8], usize), Refusal> 
 fn remove_range(
     cx: &mut ApplyCx<'_>,
     key: &[u8],
-    event: &'static str,
+    event: (&'static str, Order),
     ranks: impl FnOnce(&ZSet) -> Range<usize>,
 ) -> Result<(), Refusal> {
     change(cx, key, event, |zset| {
@@ -198,18 +198,15 @@ fn remove_range(
 fn change(
     cx: &mut ApplyCx<'_>,
     key: &[u8],
-    event: &'static str,
+    (event, order): (&'static str, Order),
     change: impl FnOnce(&mut ZSet) -> usize,
 ) -> Result<(), Refusal> {
     let Some(zset) = cx.zset(key)? else { return Ok(()) };
-    let (removed, emptied) = (change(zset), zset.is_empty());
-    if removed > 0 {
-        cx.changed(EventClasses::ZSET, event, key);
+    if change(zset) == 0 {
+        return Ok(());
     }
-    if emptied {
-        cx.delete(key)?;
-    }
-    Ok(())
+    let emptied = zset.is_empty();
+    cx.taken(Taken { class: EventClasses::ZSET, event, order }, key, emptied)
 }
 
 pub(super) fn zunionstore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {

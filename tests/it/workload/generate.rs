@@ -61,6 +61,8 @@ pub struct Features {
     pub minus_zero: bool,
     /// FLUSHDB and FLUSHALL without ASYNC.
     pub flush_at_once: bool,
+    /// Keys and fields may expire during the test: when a master deletes them is chance.
+    pub expires_soon: bool,
 }
 
 impl Features {
@@ -73,6 +75,7 @@ impl Features {
             valkey_nine: server == "valkey-9.1",
             minus_zero: true,
             flush_at_once: true,
+            expires_soon: true,
         }
     }
 
@@ -286,13 +289,17 @@ impl Generator {
 
     /// Milliseconds until something expires: soon (during the test) or never within it.
     pub fn soon_ms(&mut self) -> i64 {
-        if self.chance(60) { self.rng.i64(1..1500) } else { self.rng.i64(1_000_000..9_000_000_000) }
+        if self.has.expires_soon && self.chance(60) {
+            self.rng.i64(1..1500)
+        } else {
+            self.rng.i64(1_000_000..9_000_000_000)
+        }
     }
 
     /// A moment as UNIX milliseconds: past, soon or far.
     pub fn moment_ms(&mut self) -> i64 {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         let now = i64::try_from(now.as_millis()).expect("before the end of time");
-        if self.chance(10) { now - 5000 } else { now + self.soon_ms() }
+        if self.has.expires_soon && self.chance(10) { now - 5000 } else { now + self.soon_ms() }
     }
 }

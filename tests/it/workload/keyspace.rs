@@ -89,7 +89,7 @@ pub fn whole_database(g: &mut Generator) -> Request {
 
 const SCRIPTS: [&str; 6] = [
     "redis.call('SET', KEYS[1], ARGV[1]) return 1",
-    "redis.call('SET', KEYS[1], ARGV[1], 'PX', 700) redis.call('INCR', 'n:script') return redis.call('SPOP', 'set:1')",
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) redis.call('INCR', 'n:script') return redis.call('SPOP', 'set:1')",
     "redis.call('LPUSH', 'l:script', ARGV[1]) redis.call('LTRIM', 'l:script', 0, 20) redis.call('DEL', KEYS[1])",
     "redis.call('SELECT', '2') redis.call('SET', KEYS[1], 'in two') return 1",
     "redis.call('HSET', 'h:script', KEYS[1], ARGV[1]) error('after a write')",
@@ -98,7 +98,7 @@ const SCRIPTS: [&str; 6] = [
 
 pub fn script(g: &mut Generator) -> Request {
     let script = g.pick(&SCRIPTS);
-    request!["EVAL", script, "1", g.key("s"), g.value()]
+    request!["EVAL", script, "1", g.key("s"), g.value(), g.soon_ms()]
 }
 
 pub fn function(g: &mut Generator) -> Request {

@@ -31,7 +31,7 @@ pub(in super::super) fn create(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Res
             let mut stream = Stream::default();
             stream.insert_group(name, Group::new(position(start, &stream)?, entries_read));
             cx.store(key, Value::Stream(Box::new(stream)), None)?;
-            cx.effects.touched(cx.db, key);
+            cx.touched(key);
         }
         None => return Err(missing_key()),
     }

@@ -90,9 +90,16 @@ pub(super) fn xadd(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
             trimmed
         }
     };
-    cx.changed(EventClasses::STREAM, "xadd", key);
+    let events_first = limits.dialect.tells_events_first();
+    if !events_first {
+        cx.touched(key);
+    }
+    cx.told(EventClasses::STREAM, "xadd", key);
     if trimmed > 0 {
-        cx.changed(EventClasses::STREAM, "xtrim", key);
+        cx.told(EventClasses::STREAM, "xtrim", key);
+    }
+    if events_first {
+        cx.touched(key);
     }
     Ok(())
 }
@@ -114,7 +121,11 @@ pub(super) fn xtrim(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Ref
     let (to, approximately) =
         options.trim.ok_or(Refusal::text("ERR syntax error, XTRIM must be called with a trimming strategy"))?;
     if cx.stream(key)?.is_some_and(|stream| stream.trim(to, approximately) > 0) {
-        cx.changed(EventClasses::STREAM, "xtrim", key);
+        if cx.limits().dialect.is_before_redis_7() {
+            cx.changed(EventClasses::STREAM, "xtrim", key);
+        } else {
+            cx.told_and_changed(EventClasses::STREAM, "xtrim", key);
+        }
     }
     Ok(())
 }

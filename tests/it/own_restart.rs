@@ -6,15 +6,19 @@ use crate::support::compare::assert_same_digest;
 use crate::support::real::{Real, for_each_master};
 use crate::support::remora::{Remora, SOON};
 use crate::support::wait;
-use crate::support::{folder, ports};
+use crate::support::{chance, folder, ports};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 for_each_master!(a_restart_needs_the_rest_of_the_stream_only);
 
 const FILE: &str = "remora.rdb";
+
+/// How long a save of much may take on a busy machine.
+const LONG: Duration = Duration::from_secs(120);
 
 /// The folder that outlives the runs.
 fn dir() -> (tempfile::TempDir, String) {
@@ -257,6 +261,40 @@ fn sub_replicas_need_the_rest_of_the_stream_only_too() {
     assert_eq!(real.client().digest(), master.client().digest());
     assert_eq!(syncs(&mut master.client()), (1, 1), "of the master, by us alone");
     assert_eq!(syncs(&mut remora.client()), (0, 2), "of this run, by both below");
+}
+
+/// The same with many keys: a million, or `REMORA_TEST_KEYS`.
+#[test]
+fn a_million_keys_are_resumed_with_here_and_below() {
+    let Some(master) = Real::start("redis-8.0", &["--repl-backlog-size 64mb"]) else { return };
+    let mut client = master.client();
+    client.must(&format!("DEBUG POPULATE {} key 16", chance::size("REMORA_TEST_KEYS", 1_000_000)));
+    let (_dir, path) = dir();
+    let port = ports::free();
+    let flags = ["--port", &port.to_string(), "--dir", &path];
+    let mut remora = Remora::follow(master.port, &flags);
+    remora.wait_caught_up(&mut client);
+    let below = Remora::follow(port, &[]);
+    below.wait_caught_up(&mut client);
+    client.must("SET before 1");
+    remora.wait_caught_up(&mut client);
+    remora.signal("TERM");
+    wait::until("remora saves and ends", LONG, || remora.ended().is_some());
+    assert!(remora.log().contains("saved"), "{}", remora.log());
+    client.must("SET meanwhile 1");
+
+    let started = Instant::now();
+    let remora = Remora::follow(master.port, &flags);
+    remora.wait_caught_up(&mut client);
+    eprintln!("loaded and resumed after {:?}", started.elapsed());
+    below.wait_caught_up(&mut client);
+    assert_eq!(below.metric("remora_full_syncs_total"), 1.0, "its first sync only");
+    assert_eq!(below.metric("remora_partial_syncs_total"), 1.0, "+CONTINUE after our restart");
+    client.must("SET after 1");
+    assert_same_digest(&master, &below);
+    assert_same_digest(&master, &remora);
+    assert_eq!(syncs(&mut client), (1, 1), "of the master, by us alone");
+    assert_eq!(syncs(&mut remora.client()), (0, 1), "of this run, by the one below");
 }
 
 #[test]

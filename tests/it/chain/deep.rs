@@ -5,7 +5,7 @@ use crate::support::real::Real;
 use crate::support::remora::Remora;
 use crate::support::{chance, wait};
 use crate::workload::generate::{Features, Generator};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const FLAGS: [&str; 6] = ["--repl-diskless-sync-delay", "0", "--repl-backlog-size", "64mb", "--io-threads", "1"];
@@ -42,18 +42,31 @@ fn further_full_syncs(remora: &Remora) -> f64 {
     remora.metric_or_zero("remora_full_syncs_total") - 1.0
 }
 
+/// Partial resyncs that a remora has asked for and been given.
+fn resumed(remora: &Remora) -> f64 {
+    remora.metric_or_zero("remora_partial_syncs_total")
+}
+
+/// Three remoras one below the other, at rest and then under writes while each in turn is killed: `kill -9`, as `drop` does.
 #[test]
 fn three_remoras_deep_each_node_killed_in_turn_all_end_equal() {
     let Some(mut master) = Real::start("redis-8.0", &["--repl-backlog-size 64mb"]) else { return };
-    let rng = chance::seeded("three_remoras_deep_each_node_killed_in_turn_all_end_equal");
+    let mut rng = chance::seeded("three_remoras_deep_each_node_killed_in_turn_all_end_equal");
     let done = AtomicBool::new(false);
     let (first, third, fourth) = std::thread::scope(|scope| {
-        let generator = Generator::new(rng, Features::of("redis-8.0"));
-        scope.spawn(|| write_until(master.client(), generator, &done));
+        let generator = Generator::new(rng.fork(), Features::of("redis-8.0"));
+        let again = Generator::new(rng, Features::of("redis-8.0"));
+        let writer = scope.spawn(|| write_until(master.client(), generator, &done));
         let _until = Finally(&done);
         let first = follow(master.port);
         let second = follow(first.port);
         let third = follow(second.port);
+        done.store(true, Ordering::SeqCst);
+        writer.join().expect("the writer");
+        let mut below = [("first", first.client()), ("second", second.client()), ("third", third.client())];
+        assert_all_equal(&mut master.client(), &mut below);
+        done.store(false, Ordering::SeqCst);
+        scope.spawn(|| write_until(master.client(), again, &done));
         // The one in the middle dies: the last goes one up, and resumes there.
         drop(second);
         follow_instead("the third", &third, first.port);
@@ -67,13 +80,23 @@ fn three_remoras_deep_each_node_killed_in_turn_all_end_equal() {
         // Straight to the master, and back below another remora.
         follow_instead("the third", &third, master.port);
         follow_instead("the third", &third, second.port);
-        // The last dies and is replaced.
+        // The last of three dies and is replaced: nobody above notices.
+        drop(follow(third.port));
         let fourth = follow(third.port);
         (second, third, fourth)
     });
     for (name, remora) in [("second", &first), ("third", &third), ("fourth", &fourth)] {
         assert_eq!(further_full_syncs(remora), 0.0, "the {name} was to resume each time");
     }
+    // One up, below the new middle, to the master, and back; the middle to the master.
+    let partial = [&first, &third, &fourth].map(resumed);
+    assert_eq!(partial, [1.0, 4.0, 0.0], "partial resyncs of the second, the third and the fourth");
+    let mut given = master.client();
+    assert_eq!(
+        (stat(&mut given, "sync_full"), stat(&mut given, "sync_partial_ok")),
+        (1, 2),
+        "given by the master"
+    );
     let mut below = [("second", first.client()), ("third", third.client()), ("fourth", fourth.client())];
     assert_all_equal(&mut master.client(), &mut below);
     // The master dies and comes back empty, with another history: all of them sync anew, one after the other.

@@ -1,11 +1,14 @@
 //! Many sub-replicas at once, and slow ones.
 
+use super::{assert_all_equal, stat};
+use crate::support::chance;
 use crate::support::client::Client;
 use crate::support::follower::Follower;
 use crate::support::real::Real;
 use crate::support::remora::{Remora, SOON, master_offset};
 use crate::support::wait;
-use std::time::Duration;
+use crate::workload::generate::{Features, Generator};
+use std::time::{Duration, Instant};
 
 fn fill(client: &mut Client, keys: usize, bytes: usize) {
     let value = "v".repeat(bytes);
@@ -18,8 +21,10 @@ fn fill(client: &mut Client, keys: usize, bytes: usize) {
 fn fifty_sub_replicas_at_once_share_one_snapshot_and_the_master_sees_one_sync() {
     let Some(master) = Real::start("redis-8.0", &[]) else { return };
     fill(&mut master.client(), 20_000, 100);
-    let remora = Remora::follow(master.port, &["--repl-diskless-sync-delay", "2"]);
+    let remora = Remora::follow(master.port, &["--repl-diskless-sync-delay", "2", "--repl-backlog-size", "1mb"]);
     remora.wait_linked();
+    let before = resident_bytes(remora.pid(), "VmRSS:");
+    let started = Instant::now();
     let mut followers: Vec<Follower> = (0..50).map(|_| Follower::introduced(remora.port)).collect();
     followers.iter_mut().for_each(|follower| follower.say("PSYNC ? -1"));
     let synced: Vec<_> = std::thread::scope(|scope| {
@@ -30,6 +35,10 @@ fn fifty_sub_replicas_at_once_share_one_snapshot_and_the_master_sees_one_sync() 
     assert!(synced.iter().all(|other| *other == synced[0]), "one snapshot for all");
     assert_eq!(remora.metric("remora_subreplica_snapshots_total"), 1.0);
     assert_eq!(master.client().info("stats")["sync_full"], "1");
+    let (all_have_it, grown) = (started.elapsed(), resident_bytes(remora.pid(), "VmHWM:").saturating_sub(before));
+    assert!(all_have_it < SOON, "fifty snapshots took {all_have_it:?}");
+    // A copy for each would be more than 100 MB.
+    assert!(grown < 40 << 20, "{grown} bytes more at the peak");
     // They all get the same stream.
     followers.iter_mut().for_each(|follower| follower.ack(synced[0].offset));
     fill(&mut master.client(), 1000, 50);
@@ -41,6 +50,35 @@ fn fifty_sub_replicas_at_once_share_one_snapshot_and_the_master_sees_one_sync() 
     drop(followers);
     wait::until("all are gone", SOON, || remora.metric("remora_subreplicas") == 0.0);
     assert_eq!(remora.client().info("clients")["connected_clients"], "1");
+}
+
+/// The same with remoras, which show that they hold the same: as many as this machine can bear.
+#[test]
+fn remoras_that_come_at_once_end_equal_and_the_master_sees_one_sync() {
+    let Some(master) = Real::start("valkey-9.1", &[]) else { return };
+    let mut generator = Generator::new(chance::seeded("remoras_that_come_at_once"), Features::of("valkey-9.1"));
+    let mut write = |count| {
+        let mut requests = Vec::new();
+        while requests.len() < count {
+            generator.step(&mut requests);
+        }
+        master.client().pipeline(&requests);
+    };
+    write(10_000);
+    let remora = Remora::follow(master.port, &["--repl-diskless-sync-delay", "2"]);
+    remora.wait_linked();
+    let count = chance::size("REMORA_TEST_SUB_REPLICAS", 12);
+    let subs: Vec<Remora> = std::thread::scope(|scope| {
+        let start = || Remora::follow(remora.port, &["--io-threads", "1"]);
+        let all: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
+        write(5_000);
+        all.into_iter().map(|thread| thread.join().expect("a sub-replica")).collect()
+    });
+    write(5_000);
+    let mut below: Vec<_> = subs.iter().map(|sub| ("a sub-replica", sub.client())).collect();
+    assert_all_equal(&mut master.client(), &mut below);
+    assert_eq!(remora.metric("remora_subreplicas"), count as f64);
+    assert_eq!(stat(&mut master.client(), "sync_full"), 1, "the master saw our sync only");
 }
 
 #[test]
@@ -122,13 +160,13 @@ fn snapshots_beyond_the_limit_wait_with_keep_alives() {
     other.say("PSYNC ? -1");
     wait::until("the other one waits", SOON, || remora.replication("connected_slaves") == "2");
     assert!(remora.replication("slave1").contains("state=wait_bgsave"), "{}", remora.replication("slave1"));
-    let resident = resident_bytes(remora.pid());
+    let resident = resident_bytes(remora.pid(), "VmRSS:");
     master.client().pipeline(&requests);
     remora.wait_caught_up(&mut master.client());
     assert!(remora.replication("slave0").contains("state=send_bulk"), "{}", remora.replication("slave0"));
-    let grown = resident_bytes(remora.pid()).saturating_sub(resident);
+    let grown = resident_bytes(remora.pid(), "VmRSS:").saturating_sub(resident);
     assert!(grown < 120 << 20, "the pre-images of 30 MB take {grown} bytes");
-    let seen = std::time::Instant::now();
+    let seen = Instant::now();
     wait::until("two seconds have passed", SOON, || seen.elapsed() > Duration::from_secs(2));
     drop(stuck);
     let synced = other.synced();
@@ -136,8 +174,9 @@ fn snapshots_beyond_the_limit_wait_with_keep_alives() {
     assert!(other.newlines >= 2, "{} keep-alives", other.newlines);
 }
 
-fn resident_bytes(pid: u32) -> u64 {
+/// Resident memory, now (`VmRSS:`) or at its highest (`VmHWM:`).
+fn resident_bytes(pid: u32, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    let line = status.lines().find(|line| line.starts_with(field)).expect("the field");
     line.split_whitespace().nth(1).and_then(|text| text.parse::<u64>().ok()).expect("a number") * 1024
 }

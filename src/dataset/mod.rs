@@ -30,7 +30,7 @@ pub use trash::Trash;
 pub use value::{Marked, StrForm, Value, ValueKind, ValueMut, ValueRef};
 
 use crate::config::{Compat, Encodings};
-use crate::position::{DbIndex, Position};
+use crate::position::{DbIndex, Position, ReplId};
 use functions::Functions;
 use packed::listpack::BackLengths;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -177,6 +177,7 @@ pub struct Dataset {
     /// Encoding limits and the master's dialect: what the data are like. How clients are answered is `dialect()` of the
     /// contexts.
     pub limits: EncodingLimits,
+    torn: bool,
 }
 
 impl Dataset {
@@ -189,7 +190,25 @@ impl Dataset {
             functions: Functions::default(),
             position,
             limits,
+            torn: false,
         }
+    }
+
+    /// Are these the data of a master? Before the first snapshot, and while old data are gone for the sake of new
+    /// ones, they are not, and reads answer LOADING. Asked inside the gate, where nothing can change in between.
+    pub fn is_loaded(&self) -> bool {
+        self.position.replid != ReplId::ZERO
+    }
+
+    /// A transaction of the master was applied in part, so the data are those of no offset: nobody may be given them
+    /// as a snapshot.
+    pub fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// Says so, for as long as this dataset lives.
+    pub fn tear(&mut self) {
+        self.torn = true;
     }
 
     /// The database of this number, or `None` beyond `databases`.

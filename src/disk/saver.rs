@@ -10,7 +10,7 @@ use crate::dataset::Dataset;
 use crate::dataset::capture::Capture;
 use crate::dataset::gate::Reader;
 use crate::limits::SAVE_WAITING_BYTES_MAX;
-use crate::position::{Position, ReplId};
+use crate::position::Position;
 use crate::rdb::snapshot::SnapshotWriter;
 use crate::status::{Status, Woken};
 use std::io;
@@ -157,7 +157,7 @@ impl Work {
     fn begin(&mut self) -> Option<(Capture<SnapshotWriter>, Position, u64)> {
         let diverged = self.status.diverged().is_some();
         self.reader.read(|data| {
-            if diverged || data.position.replid == ReplId::ZERO {
+            if diverged || data.is_torn() || !data.is_loaded() {
                 return None;
             }
             let keys = data.dbs().map(|(_, keyspace)| keyspace.len() as u64).sum();

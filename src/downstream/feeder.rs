@@ -9,7 +9,6 @@ use crate::clock;
 use crate::config::{Config, LiveConfig, Watch};
 use crate::dataset::Dataset;
 use crate::dataset::gate::Reader;
-use crate::position::ReplId;
 use crate::repl::backlog::{Backlog, Seen};
 use crate::repl::receiver::Receiver;
 use crate::status::{LinkPhase, Status};
@@ -60,10 +59,12 @@ impl Feed {
     }
 
     /// Our data are no good for a snapshot: there are none, others are on their way, or they are known to differ from
-    /// the master's. Inside the gate.
+    /// the master's. Inside the gate, so that data torn a moment ago are seen as such.
     pub(super) fn is_unsound(&self, data: &Dataset) -> bool {
-        let nothing = data.position.replid == ReplId::ZERO;
-        nothing || self.status.link.phase() == LinkPhase::Sync || self.status.diverged().is_some()
+        !data.is_loaded()
+            || data.is_torn()
+            || self.status.link.phase() == LinkPhase::Sync
+            || self.status.diverged().is_some()
     }
 
     /// The settings of now.

@@ -7,6 +7,7 @@ use super::stream::Unit;
 use crate::clock::{self, UnixMs};
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
+use crate::command::row::WriteFn;
 use crate::command::table::{self, Indexed};
 use crate::command::transaction::Watched;
 use crate::dataset::{Dataset, Trash};
@@ -51,19 +52,33 @@ pub struct Aside {
     pub watched: Arc<Watched>,
 }
 
-/// Applies one unit and moves the position behind it. On an error the position stays where it was.
+/// Applies one unit and moves the position behind it. On an error the position stays where it was, and so do the data:
+/// of a transaction, all commands are looked up before the first runs. What shows only when a command runs (a key of
+/// another type than the master's) can still end one in the middle; the dataset says then that it is torn.
 pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, aside: &mut Aside) -> Result<Asked, Unapplied> {
     let mut asked = Asked { ack: None };
+    if unit.is_transaction() {
+        for args in unit.commands() {
+            find(&args).map_err(|reason| unapplied(&args, reason))?;
+        }
+    }
     if aside.effects.shows_commands() {
         show(data.position.selected, unit, &mut aside.effects);
     }
+    let mut is_first = true;
     for mut args in unit.commands() {
         let applied = command(data, &mut args, now, aside);
         match applied {
             Ok(false) => {}
             Ok(true) => asked.ack = Some(data.position.offset),
-            Err(reason) => return Err(unapplied(&args, reason)),
+            Err(reason) => {
+                if !is_first {
+                    data.tear();
+                }
+                return Err(unapplied(&args, reason));
+            }
         }
+        is_first = false;
     }
     data.position.offset = data.position.offset.advanced(unit.bytes);
     Ok(asked)
@@ -84,34 +99,56 @@ fn show(mut db: DbIndex, unit: &Unit<'_>, effects: &mut Effects) {
     }
 }
 
-/// Applies one command; `true` if it is a GETACK.
-fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Aside) -> Result<bool, Refusal> {
+/// What a command of the stream is.
+enum Found {
+    /// A row, how it is applied, and how many words its name takes.
+    Row(Indexed, WriteFn, usize),
+    Select,
+    GetAck,
+    /// Something that changes nothing here.
+    Idle,
+}
+
+/// Looks a command up, and whether it has as many words as it needs.
+fn find(args: &Args<'_>) -> Result<Found, Refusal> {
     let name = args.word(0).unwrap_or_default();
-    if let Some((found @ Indexed { row, .. }, words)) = table::find(name, args.word(1))
-        && let Some(apply) = row.apply()
+    if let Some((found, words)) = table::find(name, args.word(1))
+        && let Some(apply) = found.row.apply()
     {
-        if !row.arity_fits(args.word_count()) {
-            return Err(Refusal::wrong_arity(row.name));
+        if !found.row.arity_fits(args.word_count()) {
+            return Err(Refusal::wrong_arity(found.row.name));
         }
-        args.skip_to(words);
-        let db = data.position.selected;
-        let Aside { trash, effects, watched } = aside;
-        let anybody_watches = !watched.is_empty();
-        if anybody_watches {
-            watched.before(data, db, found, args, now);
-        }
-        apply(&mut ApplyCx { data, db, now, trash, effects }, args)?;
-        if anybody_watches {
-            watched.after(data, db, found, args);
-        }
-        return Ok(false);
+        return Ok(Found::Row(found, apply, words));
     }
+    let asks = || args.word(1).is_some_and(|word| word.eq_ignore_ascii_case(b"getack"));
     match &name.to_ascii_lowercase()[..] {
-        b"select" => select(data, args).map(|()| false),
-        b"ping" => Ok(false),
-        b"replconf" => Ok(args.word(1).is_some_and(|word| word.eq_ignore_ascii_case(b"getack"))),
+        b"select" => Ok(Found::Select),
+        b"replconf" if asks() => Ok(Found::GetAck),
+        b"ping" | b"replconf" => Ok(Found::Idle),
         _ => Err(Refusal::text("no command that the stream may hold")),
     }
+}
+
+/// Applies one command; `true` if it is a GETACK.
+fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Aside) -> Result<bool, Refusal> {
+    let (found, apply, words) = match find(args)? {
+        Found::Row(found, apply, words) => (found, apply, words),
+        Found::Select => return select(data, args).map(|()| false),
+        Found::GetAck => return Ok(true),
+        Found::Idle => return Ok(false),
+    };
+    args.skip_to(words);
+    let db = data.position.selected;
+    let Aside { trash, effects, watched } = aside;
+    let anybody_watches = !watched.is_empty();
+    if anybody_watches {
+        watched.before(data, db, found, args, now);
+    }
+    apply(&mut ApplyCx { data, db, now, trash, effects }, args)?;
+    if anybody_watches {
+        watched.after(data, db, found, args);
+    }
+    Ok(false)
 }
 
 /// A master may have more databases than we were told; they are made as they are needed.
@@ -137,5 +174,50 @@ fn unapplied(args: &Args<'_>, reason: Refusal) -> Unapplied {
         command: String::from_utf8_lossy(word(0)).to_ascii_lowercase(),
         arguments: arguments.join(" ") + more,
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Encodings;
+    use crate::position::{Position, ReplId};
+    use crate::repl::stream::Stream;
+
+    /// Applies what these lines are as a stream, up to the first failure; then whether the data are torn, and how many
+    /// keys there are.
+    fn applied(lines: &[&str]) -> (Result<(), String>, bool, usize) {
+        let position = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
+        let mut data = Dataset::new(16, position, Encodings::default().into());
+        let mut stream = Stream::default();
+        for line in lines {
+            let words: Vec<&str> = line.split(' ').collect();
+            let bulk = |word: &str| format!("${}\r\n{word}\r\n", word.len());
+            let bulks: String = words.iter().copied().map(bulk).collect();
+            stream.extend(format!("*{}\r\n{bulks}", words.len()).as_bytes());
+        }
+        let mut result = Ok(());
+        while result.is_ok() && stream.parse(64).unwrap() {
+            let unapplied = unit(&mut data, &stream.unit().unwrap(), UnixMs(0), &mut Aside::default()).err();
+            result = unapplied.map_or(Ok(()), |unapplied| Err(unapplied.command));
+            stream.applied();
+        }
+        let keys = data.db(DbIndex(0)).unwrap().len();
+        (result, data.is_torn(), keys)
+    }
+
+    #[test]
+    fn a_transaction_with_an_unknown_command_changes_nothing() {
+        let expected = |command: &str| (Err(command.to_string()), false, 1);
+        assert_eq!(applied(&["SET a 1", "MULTI", "SET b 1", "WHATEVER x", "EXEC"]), expected("whatever"));
+        assert_eq!(applied(&["SET a 1", "MULTI", "SET b 1", "APPEND x", "EXEC"]), expected("append"));
+        assert_eq!(applied(&["SET a 1", "MULTI", "SET b 1", "PING", "SELECT 0", "EXEC"]), (Ok(()), false, 2));
+    }
+
+    #[test]
+    fn data_that_a_transaction_changed_in_part_say_so() {
+        assert_eq!(applied(&["SET a 1", "MULTI", "SET b 1", "LPUSH a x", "EXEC"]), (Err("lpush".into()), true, 2));
+        assert_eq!(applied(&["SET a 1", "MULTI", "LPUSH a x", "EXEC"]), (Err("lpush".into()), false, 1));
+        assert_eq!(applied(&["SET a 1", "LPUSH a x"]), (Err("lpush".into()), false, 1));
     }
 }

@@ -65,15 +65,15 @@ pub fn parse_reply(line: &[u8]) -> Option<Result<PsyncReply, Turned>> {
     if let Some(error) = line.strip_prefix(b"-") {
         return Some(Err(turned(error)));
     }
+    // No history has the id that means none.
+    let replid = |word| ReplId::parse(word).filter(|id| *id != ReplId::ZERO);
     let mut words = line.strip_prefix(b"+")?.split(|c| *c == b' ');
     match (words.next()?, words.next(), words.next(), words.next()) {
-        (b"FULLRESYNC", Some(replid), Some(offset), None) => {
+        (b"FULLRESYNC", Some(id), Some(offset), None) => {
             let offset = u64::try_from(parse_integer(offset)?).ok()?;
-            Some(Ok(PsyncReply::Full { replid: ReplId::parse(replid)?, offset: Offset(offset) }))
+            Some(Ok(PsyncReply::Full { replid: replid(id)?, offset: Offset(offset) }))
         }
-        (b"CONTINUE", Some(replid), None, None) => {
-            Some(Ok(PsyncReply::Continue { replid: Some(ReplId::parse(replid)?) }))
-        }
+        (b"CONTINUE", Some(id), None, None) => Some(Ok(PsyncReply::Continue { replid: Some(replid(id)?) })),
         (b"CONTINUE", None, None, None) => Some(Ok(PsyncReply::Continue { replid: None })),
         _ => None,
     }
@@ -138,6 +138,7 @@ mod tests {
         check(&format!("+FULLRESYNC {ID} -5"), None);
         check(&format!("+FULLRESYNC {ID}"), None);
         check("+FULLRESYNC short 5", None);
+        check(&format!("+FULLRESYNC {} 5", ReplId::ZERO), None);
         check("+RDBCHANNELSYNC 77", None);
         check("$5", None);
         let text = "NOMASTERLINK Can't SYNC while not connected with my master";

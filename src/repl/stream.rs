@@ -225,6 +225,11 @@ impl<'a> Unit<'a> {
             .map(|c| Args::new(&stream.bytes, &stream.spans[c.first_span..c.first_span + c.spans], 0))
     }
 
+    /// MULTI to EXEC?
+    pub fn is_transaction(&self) -> bool {
+        self.first < self.last
+    }
+
     /// The commands in order, each with the words of its request; MULTI and EXEC and empty lines are left out.
     pub fn commands(&self) -> impl Iterator<Item = Args<'a>> + use<'a> {
         let stream = self.stream;

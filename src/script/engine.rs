@@ -71,6 +71,10 @@ impl Engine {
     pub(super) fn serve(&mut self, world: World<'_>, request: &Request, out: &mut Reply) -> Outcome {
         out.proto = request.proto;
         out.doubles = world.dialect().into();
+        // They were there when the request was taken; it may have waited.
+        if !world.data.is_loaded() && !matches!(request.task, Task::Load) {
+            return Err(Refusal::LOADING);
+        }
         let outcome = match request.task {
             Task::Eval(read_only) => self.eval(world, request, read_only, out),
             Task::EvalSha(read_only) => self.eval_sha(world, request, read_only, out),

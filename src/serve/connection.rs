@@ -272,7 +272,6 @@ impl Connection {
         let Shared { reader, stats, batch, reply, .. } = shared;
         reply.proto = self.session.proto();
         self.session.follow_users(&worker.server.users);
-        let execution = Execution { server: &worker.server, stats, gates, slow_us };
         let session = &mut self.session;
         let keeps_missed = worker.server.hub.event_classes().has(EventClasses::KEY_MISS);
         if keeps_missed {
@@ -283,6 +282,8 @@ impl Connection {
             if let Some(keyspace) = data.db(session.db()) {
                 batch.prefetch(bytes, keyspace);
             }
+            let loaded = data.is_loaded();
+            let execution = Execution { server: &worker.server, stats, gates, loaded, slow_us };
             execution.run(data, session, batch, bytes, reply)
         });
         if keeps_missed {
@@ -408,6 +409,10 @@ impl Connection {
         let (db, input) = (self.session.db(), &self.input);
         let began = crate::clock::instant();
         let walked = reader.read(|data| {
+            // The data may have gone since the slice before.
+            if !data.is_loaded() {
+                return Err(Refusal::LOADING);
+            }
             let cx = ReadCx { data, db, now: UnixMs::now(), may_wait: true, compat };
             walk(&cx, &mut batch.args(frame, input), cursor, body)
         });

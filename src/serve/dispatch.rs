@@ -24,8 +24,6 @@ const REPLY_BYTES_SOFT_MAX: usize = 1 << 20;
 /// What the checks look at besides the client, the same for a whole batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gates {
-    /// A dataset is there.
-    pub(super) loaded: bool,
     /// The link is down and `replica-serve-stale-data` is `no`.
     pub(super) stale_refused: bool,
     /// CLIENT PAUSE holds some requests up.
@@ -41,6 +39,8 @@ pub(super) struct Execution<'a> {
     pub(super) server: &'a Server,
     pub(super) stats: &'a WorkerStats,
     pub(super) gates: Gates,
+    /// The data of this entry of the gate are a master's.
+    pub(super) loaded: bool,
     pub(super) slow_us: i64,
 }
 
@@ -229,7 +229,7 @@ impl Execution<'_> {
         if self.gates.stale_refused && !row.stale {
             return Err(Refusal::MASTER_DOWN);
         }
-        if !self.gates.loaded && !row.loading {
+        if !self.loaded && !row.loading {
             return Err(Refusal::LOADING);
         }
         Ok(row)

@@ -56,7 +56,7 @@ impl Execution<'_> {
         if self.gates.stale_refused && queue.needs_fresh() {
             return Err(exec_refused(&Refusal::MASTER_DOWN));
         }
-        if !self.gates.loaded && queue.needs_data() {
+        if !self.loaded && queue.needs_data() {
             return Err(exec_refused(&Refusal::LOADING));
         }
         Ok(())

@@ -143,7 +143,6 @@ impl Shared {
     pub(super) fn gates(&mut self, server: &Server) -> Gates {
         let refuse = !self.config.config().replica_serve_stale_data && !server.status.link.is_up();
         Gates {
-            loaded: server.status.is_loaded(),
             stale_refused: refuse,
             paused: server.pause.now(UnixMs::now),
             monitored: server.hub.is_monitored(),

@@ -46,12 +46,8 @@ impl Link {
         loop {
             self.apply_pending(wire, &mut tick).await?;
             tokio::select! {
+                // The tick first: a master that never pauses must hear of us all the same.
                 biased;
-                read = wire.read_into(self.stream.buffer_mut()) => {
-                    let bytes = read?;
-                    last_byte = Instant::now();
-                    self.report.heard(bytes, self.stream.pending_bytes());
-                }
                 _ = tick.tick() => {
                     if last_byte.elapsed() > wire.timeout() {
                         return Err(LinkError::Silent);
@@ -61,6 +57,11 @@ impl Link {
                     }
                     self.follow_settings();
                     self.acknowledge(wire, None).await?;
+                }
+                read = wire.read_into(self.stream.buffer_mut()) => {
+                    let bytes = read?;
+                    last_byte = Instant::now();
+                    self.report.heard(bytes, self.stream.pending_bytes());
                 }
             }
         }

@@ -227,6 +227,10 @@ impl Link {
         self.report.handshaking(have.is_some());
         match handshake::handshake(&mut wire, master, &config, have.as_ref()).await? {
             PsyncReply::Full { replid, offset } => self.full_resync(&mut wire, replid, offset).await?,
+            PsyncReply::Continue { .. } if have.is_none() => {
+                let line = "+CONTINUE, of which nothing is here".to_string();
+                return Err(LinkError::Unexpected { step: "PSYNC ? -1", line });
+            }
             PsyncReply::Continue { replid } => {
                 let position = self.continue_as(replid);
                 tracing::info!(replid = %position.replid, offset = %position.offset, "partial resync");

@@ -5,8 +5,11 @@ use crate::support::fixture::Fixture;
 use crate::support::ports;
 use crate::support::real::Real;
 use crate::support::remora::Remora;
-use crate::support::script::{Link, Master};
-use crate::support::wait;
+use crate::support::script::{Link, Master, REPLID};
+use crate::support::wait::{self, Finally};
+use std::io::Write;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -118,6 +121,34 @@ fn garbage_instead_of_a_reply_ends_the_try() {
     check_refused("PSYNC", "+FULLRESYNC short x\r\n", &["FULLRESYNC"]);
 }
 
+/// It would go on from nothing.
+#[test]
+fn a_continuation_that_nobody_asked_for_ends_the_try() {
+    check_refused("PSYNC", &format!("+CONTINUE {REPLID}\r\n"), &["unexpected answer", "+CONTINUE"]);
+    check_refused("PSYNC", "+CONTINUE\r\n", &["unexpected answer", "+CONTINUE"]);
+}
+
+/// A master that sees no acks for some seconds counts the replica as gone (min-replicas-max-lag).
+#[test]
+fn a_master_that_never_pauses_gets_its_acks_all_the_same() {
+    let master = Master::listen();
+    let _remora = Remora::follow(master.port, &[]);
+    let mut link = master.serve(&empty(), 10);
+    link.wait_ack(10);
+    let command = encode(&["SET".into(), "key".into(), "v".repeat(4096)]);
+    let (mut pen, done) = (link.pen(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(SeqCst) {
+                let _ = pen.write_all(&command);
+            }
+        });
+        let _until = Finally(&done);
+        let acks: Vec<u64> = (0..4).map(|_| link.ack()).collect();
+        assert!(acks.is_sorted_by(|a, b| a < b), "{acks:?}");
+    });
+}
+
 #[test]
 fn an_endless_line_ends_the_try() {
     check_refused("PING", &"x".repeat(70_000), &[]);
@@ -138,7 +169,7 @@ fn a_silent_master_is_left_after_the_timeout() {
     // The same in the steady state: no byte for the timeout, and the link counts as dead.
     link.wait_closed(SOON);
     let (replid, offset) = master.accept().handshake();
-    assert_eq!((replid.as_str(), offset), (crate::support::script::REPLID, 11));
+    assert_eq!((replid.as_str(), offset), (REPLID, 11));
     drop(remora);
 }
 
@@ -192,7 +223,7 @@ fn is_never_a_master_of_its_own() {
     let length = link.stream(&["SELECT 0", "SET still linked"]);
     link.wait_ack(10 + length);
     // FAILOVER towards remora would take the master down: refused, so that the master aborts it.
-    client.send_raw(&encode(&["PSYNC", crate::support::script::REPLID, "11", "FAILOVER"]));
+    client.send_raw(&encode(&["PSYNC", REPLID, "11", "FAILOVER"]));
     assert!(client.reply().is_error());
 }
 

@@ -1,10 +1,13 @@
 //! A full sync while there are old data: beside them, or in their place where memory does not allow both.
 
+use crate::support::client::words;
 use crate::support::http;
 use crate::support::remora::{Remora, SOON};
-use crate::support::script::{Link, Master, OTHER_REPLID};
-use crate::support::wait;
+use crate::support::script::{Framing, Link, Master, OTHER_REPLID};
+use crate::support::wait::{self, Finally};
 use remora::rdb::primitive::{put_length, put_plain};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// A snapshot with one key, of a master that says it uses so much memory.
 fn snapshot(value: &str, used_mem: Option<u64>) -> Vec<u8> {
@@ -104,4 +107,42 @@ fn a_snapshot_that_breaks_off_leaves_nothing_after_a_flush_and_all_after_a_swap(
         let said = remora.client().call("GET key");
         assert_eq!(said.text_is("old"), kept, "{setting}: {said:?}");
     }
+}
+
+/// A reader that waits at the gate while the old data go must not take the emptiness behind it for data.
+#[test]
+fn a_key_that_is_always_there_is_never_answered_as_missing() {
+    const SYNCS: usize = 60;
+    let masters = [Master::listen(), Master::listen()];
+    let remora = Remora::follow(masters[0].port, &["--repl-diskless-load", "flush"]);
+    let held = snapshot("always", None);
+    let mut link = masters[0].serve(&held, 1000);
+    link.wait_ack(1000);
+    remora.wait_linked();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut client = remora.client();
+                let batch = vec![words("GET key"); 50];
+                while !done.load(SeqCst) {
+                    for said in client.pipeline(&batch) {
+                        assert!(said.text_is("always") || said.text_starts("LOADING"), "{said:?}");
+                    }
+                    let keys = client.call("KEYS *");
+                    assert!(keys.items().len() == 1 || keys.text_starts("LOADING"), "{keys:?}");
+                }
+            });
+        }
+        let _until = Finally(&done);
+        let mut client = remora.client();
+        for n in 1..=SYNCS {
+            let next = &masters[n % 2];
+            client.must(&format!("REPLICAOF 127.0.0.1 {}", next.port));
+            link = next.accept();
+            link.handshake();
+            link.full_resync(OTHER_REPLID, 5000, &held, Framing::Length);
+            link.wait_ack(5000);
+        }
+    });
 }

@@ -3,7 +3,7 @@
 use crate::support::compare::assert_same_digest;
 use crate::support::real::Real;
 use crate::support::remora::Remora;
-use crate::support::wait;
+use crate::support::wait::{self, Finally};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -91,15 +91,6 @@ fn reads_never_stop_while_the_master_is_killed_and_returns_with_other_data() {
             reader.longest
         );
         assert!(reader.replies > 1000, "{} replies", reader.replies);
-    }
-}
-
-/// Stops the readers also when the test fails.
-struct Finally<'a>(&'a AtomicBool);
-
-impl Drop for Finally<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,7 @@ mod real;
 use crate::support::client::Client;
 use crate::support::compare::differing_keys;
 use crate::support::remora::master_offset;
-use crate::support::wait;
+use crate::support::wait::{self, Finally};
 use crate::workload::generate::Generator;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -52,15 +52,6 @@ fn write_until(mut client: Client, mut generator: Generator, done: &AtomicBool) 
         std::thread::sleep(Duration::from_millis(2));
     }
     written
-}
-
-/// Tells the writer to stop, also when this thread fails.
-struct Finally<'a>(&'a AtomicBool);
-
-impl Drop for Finally<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 /// A counter of INFO stats.

@@ -106,6 +106,12 @@ impl Link {
         bytes.len() as u64
     }
 
+    /// The same connection for another thread to write to.
+    #[allow(dead_code, reason = "the benches do not use it")]
+    pub fn pen(&self) -> TcpStream {
+        self.stream.try_clone().expect("a socket")
+    }
+
     /// What the replica says next, waiting up to `limit`.
     pub fn next_within(&mut self, limit: Duration) -> Said {
         let end = Instant::now() + limit;

@@ -1,6 +1,17 @@
 //! Waiting for a condition, with a limit and a sentence for the failure.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// Tells the threads beside a test that it is over, also when it fails.
+#[allow(dead_code, reason = "the benches do not use it")]
+pub struct Finally<'a>(pub &'a AtomicBool);
+
+impl Drop for Finally<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
 
 /// Waits until `done` says yes; fails with `what` after `limit`. Looks often at first, then every 10 ms.
 #[track_caller]

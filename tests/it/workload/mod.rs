@@ -9,13 +9,14 @@ mod keyspace;
 mod streams;
 mod strings;
 
+use crate::support::chance;
 use crate::support::client::{Client, Value};
 use crate::support::compare::{assert_same_details, assert_same_digest};
 use crate::support::proxy::Proxy;
 use crate::support::real::{Real, for_each_master};
 use crate::support::recorder::Recorder;
 use crate::support::remora::{Remora, SOON};
-use crate::support::{chance, wait};
+use crate::support::wait::{self, Finally};
 use generate::{Features, Generator, Request, request};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,15 +70,6 @@ fn a_random_workload_with_cut_links_ends_equal(server: &str) {
     assert!(cut >= cuts as u64, "{cut} cuts, not {cuts}");
     assert!(partial >= cuts as f64, "{partial} partial syncs after {cuts} cuts");
     assert!(full <= 1.0, "{full} full syncs: a cut must end in a partial one");
-}
-
-/// Tells the other client to stop, also when this thread fails.
-struct Finally<'a>(&'a AtomicBool);
-
-impl Drop for Finally<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 struct Run<'a> {

@@ -21,24 +21,23 @@ pub(super) fn load(path: &Path, config: &mut Config) -> Result<Vec<String>, Conf
 }
 
 fn apply(path: &Path, text: &[u8], config: &mut Config) -> Result<Vec<String>, ConfigError> {
-    let mut ignored = BTreeSet::new();
+    let mut warnings = BTreeSet::new();
     for (index, line) in text.split(|&c| c == b'\n').enumerate() {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }
-        apply_line(line, config, &mut ignored).map_err(|(name, why)| ConfigError::Setting {
+        apply_line(line, config, &mut warnings).map_err(|(name, why)| ConfigError::Setting {
             name,
             source: Source::File { path: path.to_owned(), line: index + 1 },
             why,
         })?;
     }
-    let warn = |name| format!("{}: {name} does not concern a replica of this kind; ignored", path.display());
-    Ok(ignored.into_iter().map(warn).collect())
+    Ok(warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())).collect())
 }
 
 /// The error is the setting's name and the complaint.
-fn apply_line(line: &[u8], config: &mut Config, ignored: &mut BTreeSet<String>) -> Result<(), (String, String)> {
+fn apply_line(line: &[u8], config: &mut Config, warnings: &mut BTreeSet<String>) -> Result<(), (String, String)> {
     let Some(words) = value::split_words(line) else {
         let name = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
         return Err((text(name), "unbalanced quotes in configuration line".into()));
@@ -57,11 +56,15 @@ fn apply_line(line: &[u8], config: &mut Config, ignored: &mut BTreeSet<String>) 
         return Ok(());
     }
     if let Some(setting) = Setting::find(&name) {
+        if let Some(why) = foreign::passed_over(setting.name, &words) {
+            warnings.insert(format!("{name}: {why}; ignored"));
+            return Ok(());
+        }
         return setting.read(config, &words).map_err(|why| (name, why));
     }
     match foreign::judge(&name, &words) {
         Foreign::Ignored => {
-            ignored.insert(name);
+            warnings.insert(format!("{name} does not concern a replica of this kind; ignored"));
             Ok(())
         }
         Foreign::Refused(why) => Err((name, why.into())),
@@ -101,6 +104,14 @@ mod tests {
     }
 
     #[test]
+    fn a_priority_of_a_real_server_is_passed_over() {
+        let (config, warnings) = read("slave-priority 100\nreplica-priority 0\n").expect("as real servers ship it");
+        assert_eq!(config, Config::default());
+        let why = "remora.conf: slave-priority: remora is never promoted, so Sentinel reads 0; ignored";
+        assert_eq!(warnings, [why]);
+    }
+
+    #[test]
     fn errors_name_line_and_setting_but_no_secret() {
         let check = |text: &str, expected: &str| assert_eq!(read(text).expect_err(text), expected);
         check("\nport x", "remora.conf:2: port: argument couldn't be parsed into an integer");
@@ -111,6 +122,10 @@ mod tests {
         check(
             "user a >hunter2\nuser a",
             "remora.conf:2: user: Duplicate user found. A user can only be defined once in config files",
+        );
+        check(
+            "replica-priority -1",
+            "remora.conf:1: replica-priority: argument must be between 0 and 2147483647 inclusive",
         );
         check("include /etc/other.conf", "remora.conf:1: include: not supported; give one whole file");
     }

@@ -24,6 +24,19 @@ pub(super) fn judge(name: &str, words: &[&[u8]]) -> Foreign {
     }
 }
 
+/// Why a value that real servers ship in their file for a setting that remora has too is passed over.
+pub(super) fn passed_over(setting: &str, words: &[&[u8]]) -> Option<&'static str> {
+    let [word] = words else { return None };
+    let number = std::str::from_utf8(word).ok().and_then(|word| word.parse::<i32>().ok());
+    match setting {
+        // All of them ship 100: a Sentinel that reads it may choose remora, which refuses, and then promotes nobody.
+        "replica-priority" if number.is_some_and(|priority| priority > 0) => {
+            Some("remora is never promoted, so Sentinel reads 0")
+        }
+        _ => None,
+    }
+}
+
 /// What CONFIG GET answers for names of real servers that tools ask for and that have one value here.
 pub(super) static FIXED: &[(&str, &str)] = &[
     ("appendonly", "no"),

@@ -196,6 +196,10 @@ mod tests {
         let failed = |name: &str, why: &str| SetRefused::Failed(name.into(), why.into());
         check(&[("timeout", "1"), ("nosuch", "1")], SetRefused::Unknown("nosuch".into()));
         check(&[("timeout", "1"), ("port", "1")], failed("port", "can't set immutable config"));
+        check(
+            &[("slave-priority", "100")],
+            failed("slave-priority", "remora is never promoted: only 0 can be told to Sentinel"),
+        );
         check(&[("appendonly", "yes")], failed("appendonly", "can't set immutable config"));
         check(&[("timeout", "1"), ("timeout", "2")], failed("timeout", "duplicate parameter"));
         check(

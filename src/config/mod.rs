@@ -109,8 +109,6 @@ pub struct Config {
     pub sentinel: Option<Sentinels>,
     /// Password towards the Sentinels.
     pub sentinel_auth_pass: Option<Secret>,
-    /// What Sentinel reads; 0 is never promoted.
-    pub replica_priority: u32,
     /// Limits of what waits to be sent to clients.
     pub output_limits: OutputLimits,
     /// Sizes of compact encodings.
@@ -249,7 +247,6 @@ impl Default for Config {
             replica_announced: true,
             sentinel: None,
             sentinel_auth_pass: None,
-            replica_priority: 0,
             output_limits: OutputLimits::default(),
             encodings: Encodings::default(),
             notify_keyspace_events: EventClasses::default(),

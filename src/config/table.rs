@@ -395,9 +395,12 @@ const GENERAL: &[Setting] = &[
     Setting::new(
         "replica-priority",
         "N",
-        "Priority that Sentinel reads; 0 is never promoted, and remora cannot be",
-        |c, w| put(&mut c.replica_priority, number(w, 0, i32::MAX.into())),
-        |c| c.replica_priority.to_string().into(),
+        "Priority that Sentinel reads: always 0, as remora is never promoted; another value in a file is passed over",
+        |_, w| match number::<i64>(w, 0, i32::MAX.into())? {
+            0 => Ok(()),
+            _ => Err("remora is never promoted: only 0 can be told to Sentinel".into()),
+        },
+        |_| b"0".into(),
     )
     .aliases(&["slave-priority"])
     .live(),

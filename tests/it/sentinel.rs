@@ -129,7 +129,9 @@ fn goes_with_a_failover(server: &str, listed: bool) {
     let remora = if listed {
         let conf = folder::temporary();
         let path = conf.path().join("remora.conf");
-        std::fs::write(&path, format!("# mine\nreplicaof 127.0.0.1 {}\n", master.port)).expect("a file");
+        // The priority is what real servers ship: a Sentinel that read it might choose remora, and promote nobody.
+        let text = format!("# mine\nreplica-priority 10\nreplicaof 127.0.0.1 {}\n", master.port);
+        std::fs::write(&path, text).expect("a file");
         let path = path.display().to_string();
         let remora = Remora::start(&[&path]);
         (remora, Some(conf))
@@ -170,7 +172,8 @@ fn goes_with_a_failover(server: &str, listed: bool) {
     assert_eq!(sentinel.replicas().contains(&own), listed, "{server}: listed");
     if let Some(conf) = conf {
         let text = std::fs::read_to_string(conf.path().join("remora.conf")).expect("the file");
-        assert_eq!(text, format!("# mine\nreplicaof 127.0.0.1 {}\n", replica.port), "CONFIG REWRITE");
+        let expected = format!("# mine\nreplica-priority 10\nreplicaof 127.0.0.1 {}\n", replica.port);
+        assert_eq!(text, expected, "CONFIG REWRITE");
     }
 }
 

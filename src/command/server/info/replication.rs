@@ -28,7 +28,8 @@ pub(super) fn replication(cx: &SessionCx<'_>, text: &mut Text) {
     if !link.is_up() {
         text.field("master_link_down_since_seconds", seconds_ago(link.down_since()));
     }
-    text.field("slave_priority", config.replica_priority);
+    // Whatever else it is told, Sentinel may choose us, be refused, and promote nobody.
+    text.field("slave_priority", 0);
     text.field("slave_read_only", 1);
     text.field("replica_announced", u8::from(config.replica_announced));
     sub_replicas(cx, text);

@@ -2,7 +2,8 @@
 //!
 //! One Sentinel at a time is asked for the address and listened to for `+switch-master`; when it fails the next one is.
 //! Goes out: the master that the link is to follow. An answer with an older configuration epoch than the last one is
-//! that of a Sentinel which was cut off, and is not believed.
+//! that of a Sentinel which was cut off: it is not believed and the next one is asked, unless all that answer say the
+//! same. Then they have been set up anew (SENTINEL REMOVE and MONITOR begin at epoch 0).
 
 use super::wire::Wire;
 use super::{LinkError, connect};
@@ -21,6 +22,8 @@ const ASK_INTERVAL: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Pause before the next Sentinel is tried.
 const NEXT_AFTER: Duration = Duration::from_millis(500);
+/// So often all of them are asked before an older epoch is believed that all who answer agree on.
+const ROUNDS_OF_DOUBT: usize = 3;
 /// Most values of one answer: SENTINEL MASTER has some fifty.
 const VALUES_MAX: usize = 256;
 
@@ -32,21 +35,64 @@ struct Known {
     epoch: u64,
 }
 
+/// What is believed of the answers.
+struct Belief {
+    /// The newest configuration that was believed.
+    epoch: u64,
+    /// What each Sentinel said last, where it was not believed.
+    doubts: Vec<Option<Known>>,
+    /// Which of them is being asked.
+    asking: usize,
+    /// Sentinels that were asked since one was believed.
+    in_vain: usize,
+}
+
+impl Belief {
+    fn new(sentinels: usize) -> Self {
+        Self { epoch: 0, doubts: vec![None; sentinels], asking: 0, in_vain: 0 }
+    }
+
+    /// Is this answer of the one being asked to be followed?
+    fn accepts(&mut self, known: &Known) -> bool {
+        if known.epoch < self.epoch {
+            self.doubts[self.asking] = Some(known.clone());
+            let long = self.in_vain + 1 >= ROUNDS_OF_DOUBT * self.doubts.len();
+            if !long || self.doubts.iter().flatten().any(|other| other != known) {
+                return false;
+            }
+            let (epoch, before) = (known.epoch, self.epoch);
+            tracing::warn!(epoch, before, "all Sentinels that answer have begun anew: they are believed");
+        }
+        self.epoch = known.epoch;
+        self.doubts.fill(None);
+        self.in_vain = 0;
+        true
+    }
+
+    /// The one being asked has failed or was not believed.
+    fn failed(&mut self, error: &LinkError, name: &str, last: Option<&Known>) {
+        self.in_vain += 1;
+        match self.doubts[self.asking].as_ref() {
+            Some(doubted) if last != Some(doubted) => tracing::warn!(%error, name, "a Sentinel is not believed"),
+            None if self.in_vain == self.doubts.len() => {
+                tracing::warn!(%error, name, "no Sentinel answers: staying with the present master");
+            }
+            _ => tracing::debug!(%error, name, "a Sentinel does not answer, or is not believed"),
+        }
+    }
+}
+
 /// Keeps `master` at what the Sentinels of the settings say until it is dropped; does nothing if there are none.
 /// With `tls-replication` they are spoken to over TLS too, as Sentinels then speak among themselves.
 pub async fn watch_sentinels(config: Arc<LiveConfig>, tls: &Tls, master: &watch::Sender<Master>) {
     let settings = config.get();
     let Some(sentinels) = &settings.sentinel else { return std::future::pending().await };
-    let (mut epoch, mut failed) = (0, 0);
-    for (host, port) in sentinels.addresses.iter().cycle() {
-        let before = epoch;
-        let Err(error) = listen((&settings, tls), sentinels, (host, *port), master, &mut epoch).await;
-        failed = if epoch > before { 1 } else { failed + 1 };
-        if failed == sentinels.addresses.len() {
-            tracing::warn!(%error, name = sentinels.name, "no Sentinel answers: staying with the present master");
-        } else {
-            tracing::debug!(%error, host, port, "a Sentinel does not answer");
-        }
+    let mut belief = Belief::new(sentinels.addresses.len());
+    for (asking, (host, port)) in sentinels.addresses.iter().enumerate().cycle() {
+        belief.asking = asking;
+        let last = belief.doubts[asking].take();
+        let Err(error) = listen((&settings, tls), sentinels, (host, *port), master, &mut belief).await;
+        belief.failed(&error, &sentinels.name, last.as_ref());
         tokio::time::sleep(NEXT_AFTER).await;
     }
 }
@@ -57,7 +103,7 @@ async fn listen(
     sentinels: &Sentinels,
     (host, port): (&str, u16),
     master: &watch::Sender<Master>,
-    epoch: &mut u64,
+    belief: &mut Belief,
 ) -> Result<Infallible, LinkError> {
     let (mut asked, mut events) = (open(how, host, port).await?, open(how, host, port).await?);
     events.command(&[b"SUBSCRIBE", b"+switch-master"]).await?;
@@ -74,10 +120,11 @@ async fn listen(
             }
         }
         let known = ask(&mut asked, &sentinels.name).await?;
-        if known.epoch >= *epoch {
-            *epoch = known.epoch;
-            follow(known, master);
+        if !belief.accepts(&known) {
+            let (host, port, epoch, newest) = (&known.host, known.port, known.epoch, belief.epoch);
+            return Err(unexpected(&format!("{host}:{port} of epoch {epoch}, which is before {newest}")));
         }
+        follow(known, master);
     }
 }
 
@@ -177,6 +224,39 @@ mod tests {
         check(read(b"+OK\r\n").await, &["OK"]);
         assert!(read(b"-NOAUTH Authentication required.\r\n").await.expect_err("an error").contains("NOAUTH"));
         assert!(read(b"*1000000\r\n").await.expect_err("an error").contains("endless"));
+    }
+
+    #[test]
+    fn an_older_epoch_is_believed_once_all_who_answer_agree() {
+        let known = |port, epoch| Known { host: "h".into(), port, epoch };
+        let failure = unexpected("x");
+        let mut belief = Belief::new(2);
+        let mut ask = |asking: usize, answer: Option<Known>| {
+            belief.asking = asking;
+            let last = belief.doubts[asking].take();
+            let accepted = answer.is_some_and(|known| belief.accepts(&known));
+            if !accepted {
+                belief.failed(&failure, "main", last.as_ref());
+            }
+            accepted
+        };
+        assert!(ask(0, Some(known(1, 5))));
+        assert!(ask(0, Some(known(1, 5))), "the same again");
+        // One was cut off; the other knows better.
+        assert!(!ask(0, Some(known(2, 4))));
+        assert!(ask(1, Some(known(1, 5))));
+        // Both are of before, and do not agree.
+        for _ in 0..10 {
+            assert!(!ask(0, Some(known(2, 0))) && !ask(1, Some(known(3, 0))));
+        }
+        assert!(ask(0, Some(known(1, 6))));
+        // One has begun anew, the other does not answer.
+        for _ in 0..ROUNDS_OF_DOUBT - 1 {
+            assert!(!ask(0, Some(known(2, 0))) && !ask(1, None));
+        }
+        assert!(!ask(0, Some(known(2, 0))) && !ask(1, None));
+        assert!(ask(0, Some(known(2, 0))));
+        assert!(ask(0, Some(known(2, 1))), "and from there on");
     }
 
     #[test]

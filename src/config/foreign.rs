@@ -16,7 +16,12 @@ pub(super) enum Foreign {
 pub(super) fn judge(name: &str, words: &[&[u8]]) -> Foreign {
     let unset = words.iter().all(|word| word.is_empty() || word.eq_ignore_ascii_case(b"no"));
     match name {
-        "include" => Foreign::Refused("not supported; give one whole file"),
+        "rename-command" => Foreign::Refused(
+            "not supported; take commands away with ACL rules, such as `user default ... -config`",
+        ),
+        "tls-ciphers" | "tls-ciphersuites" if !unset => Foreign::Refused(
+            "ciphers cannot be chosen; those that are safe are offered, and tls-protocols can be narrowed",
+        ),
         "cluster-enabled" if !unset => Foreign::Refused("remora is no member of a cluster"),
         _ if FIXED.iter().any(|(known, _)| *known == name) => Foreign::Ignored,
         _ if IGNORED.split_ascii_whitespace().any(|known| known == name) => Foreign::Ignored,
@@ -83,7 +88,7 @@ const IGNORED: &str = "
     oom-score-adj oom-score-adj-values pidfile prefetch-batch-max-size
     proc-title-template propagation-error-behavior rdb-del-sync-files rdb-key-save-delay
     rdb-save-incremental-fsync rdb-version-check rdbchecksum rdbcompression rdma-bind
-    rdma-completion-vector rdma-port rdma-rx-size rename-command repl-backlog-ttl
+    rdma-completion-vector rdma-port rdma-rx-size repl-backlog-ttl
     repl-disable-tcp-nodelay repl-diskless-sync repl-diskless-sync-max-replicas
     repl-diskless-sync-period repl-mptcp repl-rdb-channel replica-full-sync-buffer-limit
     replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush sanitize-dump-payload

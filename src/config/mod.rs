@@ -9,6 +9,7 @@ mod events;
 mod file;
 mod flags;
 mod foreign;
+mod include;
 mod live;
 mod master;
 mod rewrite;

@@ -49,8 +49,12 @@ fn replicaof(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Re
     }
     let port = std::str::from_utf8(port).ok().and_then(|port| port.parse().ok()).filter(|port| *port > 0);
     let port = port.ok_or(Refusal::text("ERR Invalid master port"))?;
-    let host = std::str::from_utf8(host).map_err(|_| Refusal::text("ERR Invalid master host"))?.to_owned();
-    let address = Address::Tcp { host, port };
+    let host = std::str::from_utf8(host).map_err(|_| "Invalid master host".into());
+    let address = host.and_then(|host| Address::tcp(host, port));
+    let address = address.map_err(|why: String| Refusal::text(format!("ERR {why}")))?;
+    if cx.server.config.get().is_own(&address) {
+        return Err(Refusal::text("ERR REPLICAOF is refused: this is where remora itself listens"));
+    }
     let moved = cx.server.master.send_if_modified(|master| {
         let moves = master.address != address;
         if moves {
@@ -166,6 +170,10 @@ mod tests {
             ("SYNC", "-NOMASTERLINK"),
             ("REPLCONF listening-port 1 capa eof capa psync2", "+OK"),
             ("REPLCONF foo bar", "-ERR Unrecognized REPLCONF option: foo"),
+            ("REPLICAOF \"\" 6379", "-ERR Invalid master host"),
+            ("REPLICAOF \"a\\nrequirepass x\" 6379", "-ERR Invalid master host"),
+            ("REPLICAOF 127.0.0.1 6379", "-ERR REPLICAOF is refused: this is where remora itself listens"),
+            ("REPLICAOF LocalHost 6379", "-ERR REPLICAOF is refused"),
             ("REPLCONF x", "-ERR syntax error"),
         ] {
             assert!(client.ask(request).starts_with(reply), "{request}");

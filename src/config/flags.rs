@@ -64,6 +64,11 @@ pub fn from_process(
     read_flags(&matches, &mut config)?;
     let unnamed = config.sentinel.as_ref().map(|_| Master::unknown());
     let master = config.replicaof.clone().or(unnamed).ok_or(ConfigError::NoMaster)?;
+    if config.is_own(&master.address) {
+        let why =
+            format!("{master} is where remora itself is to listen: give it another port, such as --port 6380");
+        return Err(ConfigError::Unusable { name: "replicaof", why });
+    }
     Ok(Action::Run(Box::new(Startup { config, master, warnings })))
 }
 
@@ -245,6 +250,7 @@ mod tests {
         check(&[], &[("REMORA_MASTERAUHT", "hunter2")], "REMORA_MASTERAUHT: unknown setting");
         check(&[], &[("REMORA_REPLICAOF", "redis://u:hunter2@h:x")], "REMORA_REPLICAOF: Invalid master port");
         check(&[], &[], "replicaof");
+        check(&["--replicaof", "127.0.0.1:6379"], &[], "replicaof: 127.0.0.1 6379 is where remora itself is to");
         check(&["/nonexistent/remora.conf"], &[], "/nonexistent/remora.conf: ");
     }
 

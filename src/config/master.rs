@@ -1,8 +1,11 @@
 //! The master's name: what `replicaof` and REPLICAOF may say.
 
-use super::value::Secret;
+use super::value::{Secret, as_word};
 use std::fmt;
 use std::path::PathBuf;
+
+/// Longest host, bytes: a DNS name.
+const HOST_BYTES_MAX: usize = 255;
 
 /// Where a master listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +30,23 @@ pub struct Master {
 }
 
 impl Address {
+    /// A host and a port above 0. The host must be one that a line of INFO, of the log and of the file can hold: not
+    /// empty, without blanks, control characters, quotes and backslashes. The complaint quotes nothing.
+    pub fn tcp(host: &str, port: u16) -> Result<Self, String> {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "\"'\\".contains(c);
+        if host.is_empty() || host.len() > HOST_BYTES_MAX || host.contains(odd) {
+            return Err("Invalid master host".into());
+        }
+        // What looks like a URL of another kind may hold a password, which a host name would put into the log.
+        if host.contains(['/', '@']) {
+            return Err("a host name has no / and no @; URLs begin with redis:// or unix://".into());
+        }
+        if port == 0 {
+            return Err("Invalid master port".into());
+        }
+        Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+
     /// Host as INFO and ROLE show it; the path of a unix socket.
     pub fn host(&self) -> String {
         match self {
@@ -47,7 +67,11 @@ impl Address {
 impl Master {
     /// A master by host and port, without credentials.
     pub fn tcp(host: impl Into<String>, port: u16) -> Self {
-        Self { address: Address::Tcp { host: host.into(), port }, user: None, password: None, tls: false }
+        Self::at(Address::Tcp { host: host.into(), port })
+    }
+
+    fn at(address: Address) -> Self {
+        Self { address, user: None, password: None, tls: false }
     }
 
     /// Reads the words of `replicaof`: `host port`, `host:port`, `redis://user:pass@host:port`, `rediss://` for
@@ -57,7 +81,7 @@ impl Master {
         match words {
             [] | [""] => Ok(None),
             [no, one] if no.eq_ignore_ascii_case("no") && one.eq_ignore_ascii_case("one") => Ok(None),
-            [host, port] => Ok(Some(Self::tcp(*host, parse_port(port)?))),
+            [host, port] => Ok(Some(Self::at(Address::tcp(host, parse_port(port)?)?))),
             [one] => Self::parse_one(one).map(Some),
             _ => Err("write \"host port\", host:port, redis://user:password@host:port or unix:///path".into()),
         }
@@ -71,12 +95,15 @@ impl Master {
             }
         }
         let path = text.strip_prefix("unix://").unwrap_or(text);
+        if path.contains(char::is_control) {
+            return Err("a path has no control characters".into());
+        }
         if path.starts_with('/') {
-            return Ok(Self { address: Address::Unix(path.into()), user: None, password: None, tls: false });
+            return Ok(Self::at(Address::Unix(path.into())));
         }
         let (host, port) = host_port(text)?;
         let port = port.ok_or("the master's port is missing, such as host:6379")?;
-        Ok(Self::tcp(host, port))
+        Ok(Self::at(Address::tcp(host, port)?))
     }
 
     /// `user:pass@host:port/db`; user, password, port and database may be missing. The database is of no
@@ -92,7 +119,7 @@ impl Master {
         let user = user.map(percent_decoded).transpose()?;
         let user = user.map(String::from_utf8).transpose().map_err(|_| "the user in the URL is not UTF-8")?;
         let password = password.filter(|p| !p.is_empty()).map(percent_decoded).transpose()?.map(Secret::new);
-        Ok(Self { address: Address::Tcp { host, port: port.unwrap_or(6379) }, user, password, tls: false })
+        Ok(Self { user, password, ..Self::at(Address::tcp(host, port.unwrap_or(6379))?) })
     }
 }
 
@@ -131,29 +158,25 @@ impl Master {
 }
 
 impl fmt::Display for Master {
-    /// As CONFIG GET shows it: `host port`, never the credentials.
+    /// As CONFIG GET shows it and the file can have it: `host port`, never the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
             Address::Tcp { host, port } => write!(f, "{host} {port}"),
-            Address::Unix(path) => write!(f, "unix://{}", path.display()),
+            Address::Unix(path) => {
+                let word = as_word(format!("unix://{}", path.display()).as_bytes());
+                f.write_str(&String::from_utf8_lossy(&word))
+            }
         }
     }
 }
 
 /// `host:port`, `[::1]:port`; the port may be missing.
-fn host_port(text: &str) -> Result<(String, Option<u16>), String> {
+fn host_port(text: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, tail)) => (host, tail.strip_prefix(':')),
         None => text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
-    if host.is_empty() {
-        return Err("the master's host is missing".into());
-    }
-    // What looks like a URL of another kind may hold a password, which a host name would put into the log.
-    if host.contains(['/', '@']) {
-        return Err("a host name has no / and no @; URLs begin with redis:// or unix://".into());
-    }
-    Ok((host.to_owned(), port.map(parse_port).transpose()?))
+    Ok((host, port.map(parse_port).transpose()?))
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
@@ -232,6 +255,13 @@ mod tests {
             &["a", "1", "2"],
             &["rediss://:1"],
             &["redis://u:p%4@h:1"],
+            &["", "1"],
+            &["a\nb", "1"],
+            &["a b:1"],
+            &["a\"b", "1"],
+            &["a\u{7f}", "1"],
+            &["redis://a\tb:1"],
+            &["/run/a\nb"],
         ] {
             assert!(Master::parse(words).is_err(), "{words:?}");
         }

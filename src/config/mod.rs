@@ -33,7 +33,7 @@ pub use value::{
 use crate::limits::{
     BUSY_REPLY_THRESHOLD_MS_DEFAULT, DATABASES_DEFAULT, MAXCLIENTS_DEFAULT, TRACKED_KEYS_DEFAULT,
 };
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::{fmt, io};
 
@@ -191,6 +191,27 @@ impl Config {
     pub fn announced_ip(&self) -> Option<String> {
         let named = || self.sentinel.as_ref().map(|_| crate::process::host_name());
         self.replica_announce_ip.clone().or_else(named)
+    }
+
+    /// Do we ourselves listen there, as far as the address alone can tell?
+    pub fn is_own(&self, address: &Address) -> bool {
+        let Address::Tcp { host, port } = address else {
+            return matches!(address, Address::Unix(path) if self.unixsocket.as_ref() == Some(path));
+        };
+        if ![self.port, self.tls.port].contains(port) {
+            return false;
+        }
+        if host.eq_ignore_ascii_case("localhost") {
+            return self.bind.iter().any(|bind| bind.ip.is_loopback() || bind.ip.is_unspecified());
+        }
+        let Ok(ip) = host.parse::<IpAddr>() else { return false };
+        // To connect to 0.0.0.0 is to connect to the loopback; to listen there is to listen on all.
+        let is_here = ip.is_loopback() || ip.is_unspecified();
+        self.bind.iter().filter(|bind| bind.ip.is_ipv4() == ip.is_ipv4()).any(|bind| {
+            bind.ip == ip
+                || (bind.ip.is_unspecified() && is_here)
+                || (ip.is_unspecified() && bind.ip.is_loopback())
+        })
     }
 
     /// Does the link to this master speak TLS?
@@ -351,6 +372,31 @@ mod tests {
         check(0, 6379, 0, true, 6379);
         check(0, 0, 6380, false, 6380);
         check(7, 6379, 6380, true, 7);
+    }
+
+    #[test]
+    fn own_listeners_are_known_by_their_addresses() {
+        let check = |bind: &str, master: &str, expected: bool| {
+            let bind = bind.split(' ').map(|word| BindAddress::parse(word).expect("well formed")).collect();
+            let tls = TlsSettings { port: 6380, ..TlsSettings::default() };
+            let unixsocket = Some("/run/remora.sock".into());
+            let config = Config { bind, tls, unixsocket, ..Config::default() };
+            let master = Master::parse(&[master]).expect("well formed").expect("a master");
+            assert_eq!(config.is_own(&master.address), expected, "{:?} {master}", config.bind);
+        };
+        check("127.0.0.1 -::1", "127.0.0.1:6379", true);
+        check("127.0.0.1 -::1", "[::1]:6380", true);
+        check("127.0.0.1 -::1", "localhost:6379", true);
+        check("127.0.0.1 -::1", "0.0.0.0:6379", true);
+        check("127.0.0.1 -::1", "127.0.0.1:6381", false);
+        check("127.0.0.1 -::1", "127.0.0.2:6379", false);
+        check("*", "127.0.0.2:6379", true);
+        check("*", "10.0.0.5:6379", false);
+        check("10.0.0.5", "10.0.0.5:6379", true);
+        check("10.0.0.5", "127.0.0.1:6379", false);
+        check("*", "db.example:6379", false);
+        check("*", "/run/remora.sock", true);
+        check("*", "/run/redis.sock", false);
     }
 
     #[test]

@@ -131,6 +131,76 @@ mod tests {
         );
     }
 
+    /// Whatever a setting takes reads back from the written file, and nothing else comes with it.
+    #[test]
+    fn every_value_that_is_taken_reads_back() {
+        let odd = [
+            "",
+            " ",
+            "a b",
+            "a\"b",
+            "it's",
+            "a\\",
+            "a\\n",
+            "#a",
+            "a #b",
+            "a\nrequirepass x",
+            "a\r\nb",
+            "\ta",
+            "a\0b",
+            "\u{1}\u{7f}",
+            "ü",
+            "\"",
+            "'",
+            "\"a b\"",
+            "0",
+            "7",
+            "-1",
+            "777",
+            "1mb",
+            "yes",
+            "no",
+            "/a b",
+            "unix:///a \"b\"",
+            "/a'b\\",
+            "a 1",
+            "redis://a%20\"b:c%0ad@h:1",
+            "rediss://h",
+            "'a b' h:1 [::1]:2",
+            "\"a\\nb\" h:1",
+            "* -::*",
+            "normal 1 2 3 pubsub 4 5 6",
+            "AKE",
+            "local",
+            "debug",
+            "json",
+            "TLSv1.2",
+            "\"TLSv1.2 TLSv1.3\"",
+            "none",
+            "127.0.0.1:1",
+            "observer",
+            "redis",
+            "valkey-9.1",
+        ];
+        let mut taken = 0;
+        for setting in SETTINGS {
+            for value in odd {
+                let mut now = Config::default();
+                if setting.read_text(&mut now, value.as_bytes()).is_err() {
+                    continue;
+                }
+                let text = rewritten(b"# mine\n", &Config::default(), &now);
+                let mut back = Config::default();
+                let name = setting.name;
+                let read = crate::config::file::apply(Path::new("f"), &text, &mut back);
+                read.unwrap_or_else(|error| panic!("{name} {value:?}: {error}"));
+                assert_eq!(back, now, "{name} {value:?}: {}", text.escape_ascii());
+                taken += 1;
+            }
+        }
+        assert!(taken > 3 * SETTINGS.len(), "{taken}");
+    }
+
     #[test]
     fn a_master_keeps_the_credentials_of_its_url() {
         let master = Master::parse(&["redis://me:p%40ss@h:7"]).expect("well formed");

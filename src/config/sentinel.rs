@@ -1,5 +1,6 @@
 //! The setting `sentinel`: a name of a master and who knows where it is.
 
+use super::value::as_word;
 use super::{Address, Master};
 use std::fmt;
 
@@ -17,7 +18,7 @@ impl Sentinels {
     pub(super) fn parse(words: &[&str]) -> Result<Option<Self>, String> {
         let (name, addresses) = match words {
             [] | [""] => return Ok(None),
-            [name, addresses @ ..] if !addresses.is_empty() => (name, addresses),
+            [name, addresses @ ..] if !name.is_empty() && !addresses.is_empty() => (name, addresses),
             _ => return Err("write \"name host:port [host:port ...]\"".into()),
         };
         let address = |word: &&str| match Master::parse(&[word])? {
@@ -31,7 +32,7 @@ impl Sentinels {
 
 impl fmt::Display for Sentinels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)?;
+        f.write_str(&String::from_utf8_lossy(&as_word(self.name.as_bytes())))?;
         self.addresses.iter().try_for_each(|(host, port)| match host.contains(':') {
             true => write!(f, " [{host}]:{port}"),
             false => write!(f, " {host}:{port}"),

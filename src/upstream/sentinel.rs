@@ -144,6 +144,7 @@ async fn ask(wire: &mut Wire, name: &str) -> Result<Known, LinkError> {
     let address = values(wire).await?;
     let [host, port] = &address[..] else { return Err(unexpected("it does not know this master")) };
     let port = text(port).parse().map_err(|_| unexpected("a port that is no number"))?;
+    Address::tcp(&text(host), port).map_err(|why| unexpected(&why))?;
     wire.command(&[b"SENTINEL", b"MASTER", name.as_bytes()]).await?;
     let fields = values(wire).await?;
     let epoch = fields.chunks_exact(2).find(|pair| &pair[0][..] == b"config-epoch");

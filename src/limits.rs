@@ -50,6 +50,13 @@ pub const STREAM_BEHIND_SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const SNAPSHOT_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of our own snapshot that may wait to be written while the rate is kept; beyond it the rate is not.
 pub const SAVE_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A replica that has diverged asks for everything anew after a random half to whole of this time: each try is a
+/// snapshot that the master has to make.
+pub const DIVERGED_PAUSE: Duration = Duration::from_secs(300);
+/// Different commands that may fail, each with a full resync behind it, before that counts as a divergence.
+pub const DISTRUSTED_COMMANDS_MAX: usize = 8;
+/// Most remoras above us of which the master may tell.
+pub const CHAIN_NODES_MAX: usize = 64;
 /// Longest lines a master may send during the handshake, bytes.
 pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 * 1024;
 
@@ -119,6 +126,8 @@ pub const PATTERN_DEPTH_MAX: usize = 1_000;
 /// Default of `busy-reply-threshold`, milliseconds (as redis).
 pub const BUSY_REPLY_THRESHOLD_MS_DEFAULT: u64 = 5_000;
 
+// `+OK` and the ids of a chain, 40 digits each, are one line of a handshake.
+const _: () = assert!((CHAIN_NODES_MAX + 1) * 41 < HANDSHAKE_LINE_BYTES_MAX);
 const _: () = assert!(SCRIPT_STACK_BYTES_MAX * 2 <= SCRIPT_STACK_BYTES);
 const _: () = assert!(UNAUTHENTICATED_BULK_BYTES_MAX < BULK_BYTES_MAX);
 // Words of queued requests are addressed with 32 bits.

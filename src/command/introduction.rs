@@ -7,6 +7,7 @@ use super::args::Args;
 use crate::number;
 use crate::position::{Offset, ReplId};
 use crate::resp::refusal::Refusal;
+use std::sync::Arc;
 
 /// Longest address that a replica may announce, bytes (as redis and valkey).
 const ADDRESS_BYTES_MAX: usize = 255;
@@ -26,6 +27,8 @@ pub struct Introduction {
     pub rdb_channel: bool,
     /// `capa remora`: another remora, which keeps everything that we keep.
     pub remora: bool,
+    /// The remoras above us that it was told of when it said so; see `LinkStatus::above`.
+    pub told_above: Option<Arc<[String]>>,
     /// `version`: major, minor and patch of a Valkey 8 or later.
     pub version: Option<(u8, u8, u8)>,
     /// `rdb-only`: it wants a snapshot and no stream (`redis-cli --rdb`).

@@ -77,9 +77,18 @@ fn failover(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<()
     Err(Refusal::text("ERR FAILOVER is not valid when server is a replica."))
 }
 
-/// What replicas say of themselves is remembered; acknowledgements get no reply.
+/// What replicas say of themselves is remembered; acknowledgements get no reply. Another remora hears our id and those
+/// above us, and finds out by its own among them that it would follow itself.
 fn replconf(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    if cx.session.introduction().tell(args)? {
+    let introduction = cx.session.introduction();
+    if !introduction.tell(args)? {
+        return Ok(());
+    }
+    if introduction.remora && introduction.told_above.is_none() {
+        let above = cx.server.status.link.above();
+        out.simple(format!("OK {} {}", cx.server.status.run_id, above.join(" ")).trim_end());
+        introduction.told_above = Some(above);
+    } else {
         out.ok();
     }
     Ok(())

@@ -302,6 +302,10 @@ impl Talk<'_> {
 
     /// Sends what is there. Ready when there is nothing more and there will not be.
     fn pass_on(&mut self, cursor: &mut Cursor, cx: &mut Context<'_>) -> Poll<Result<(), Cut>> {
+        let told = self.introduction.told_above.as_ref();
+        if told.is_some_and(|told| !Arc::ptr_eq(told, &self.feed.status.link.above())) {
+            return Poll::Ready(Err(Cut::Chain));
+        }
         loop {
             let flushed = self.flush(cx)?;
             if flushed.is_pending() {

@@ -19,6 +19,8 @@ pub(super) enum Cut {
     Soft { waiting_bytes: u64, limit_bytes: u64, seconds: u64 },
     /// Our own history was renamed or replaced.
     History(&'static str),
+    /// Other remoras are above us than it was told of.
+    Chain,
     /// What it sent is no request.
     Protocol(RequestError),
     /// CLIENT KILL.
@@ -45,6 +47,7 @@ impl Cut {
             Self::Hard { .. } => "output-buffer-hard",
             Self::Soft { .. } => "output-buffer-soft",
             Self::History(why) => why,
+            Self::Chain => "chain",
             Self::Protocol(_) => "protocol",
             Self::Killed => "killed",
             Self::Unfit(_) => "unfit",
@@ -86,6 +89,7 @@ impl fmt::Display for Cut {
                  ({limit_bytes}) for {seconds} s"
             ),
             Self::History(why) => write!(f, "our own history has changed ({why})"),
+            Self::Chain => f.write_str("we follow another chain of remoras than before: it is to hear of it"),
             Self::Protocol(error) => write!(f, "it does not speak the protocol: {error}"),
             Self::Killed => f.write_str("CLIENT KILL"),
             Self::Unfit(why) => write!(f, "it cannot hold the data: {why}"),

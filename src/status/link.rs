@@ -4,6 +4,7 @@ use super::{Moment, Tally};
 use crate::clock::UnixMs;
 use crate::position::Offset;
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// Where the link stands. The words are those of ROLE.
@@ -73,6 +74,7 @@ pub struct LinkStatus {
     phase: AtomicU8,
     master: Mutex<MasterName>,
     last_error: Mutex<Option<String>>,
+    above: Mutex<Arc<[String]>>,
     down_since: Moment,
     last_io: Moment,
     bytes_in: AtomicU64,
@@ -142,6 +144,21 @@ impl LinkStatus {
     /// Why the last try failed.
     pub fn last_error(&self) -> Option<String> {
         self.last_error.lock().clone()
+    }
+
+    /// Ids of the remoras above, the nearest first, as the master tells them. They are kept while the link is down, as
+    /// long as the same master is to be followed.
+    pub fn set_above(&self, ids: Vec<String>) {
+        let mut above = self.above.lock();
+        if above[..] != ids[..] {
+            *above = ids.into();
+        }
+    }
+
+    /// The remoras above: another allocation after each change. A sub-replica that was told of others must be told
+    /// anew, as rings are found by it.
+    pub fn above(&self) -> Arc<[String]> {
+        Arc::clone(&self.above.lock())
     }
 
     /// Bytes came from the master (of any kind: this is what `repl-timeout` looks at).

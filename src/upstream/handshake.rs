@@ -3,6 +3,7 @@
 use super::LinkError;
 use super::wire::Wire;
 use crate::config::{Config, Master};
+use crate::limits::CHAIN_NODES_MAX;
 use crate::position::Position;
 use crate::repl::psync::{self, PsyncReply, Turned};
 use bytes::Bytes;
@@ -11,13 +12,13 @@ use bytes::Bytes;
 /// with field expiry: it then closes the connection for ever. Redis answers a harmless error.
 const VERSION: &[u8] = b"9.1.0";
 
-/// Speaks with a master until it has answered PSYNC. `have` is what we hold and can continue.
-pub(super) async fn handshake(
+/// Says who we are. Answers the ids of the master and of the remoras above it as far as it is one and tells of them, the
+/// nearest first.
+pub(super) async fn introduce(
     wire: &mut Wire,
     master: &Master,
     config: &Config,
-    have: Option<&Position>,
-) -> Result<PsyncReply, LinkError> {
+) -> Result<Vec<String>, LinkError> {
     wire.command(&[b"PING"]).await?;
     let pong = answer(wire).await?;
     tolerate_ping(&pong)?;
@@ -39,10 +40,14 @@ pub(super) async fn handshake(
     if let Some(ip) = config.announced_ip() {
         replconf(wire, &[b"ip-address", ip.as_bytes()]).await?;
     }
-    // Real masters ignore the last one; another remora then gives us everything that it keeps.
-    replconf(wire, &[b"capa", b"eof", b"capa", b"psync2", b"capa", b"remora"]).await?;
+    // Real masters ignore the last one; another remora then gives us everything that it keeps, and says who is above.
+    let told = replconf(wire, &[b"capa", b"eof", b"capa", b"psync2", b"capa", b"remora"]).await?;
     replconf(wire, &[b"version", VERSION]).await?;
+    chain(&told)
+}
 
+/// Asks for the stream. `have` is what we hold and can continue.
+pub(super) async fn ask(wire: &mut Wire, have: Option<&Position>) -> Result<PsyncReply, LinkError> {
     let words = psync::request(have);
     wire.command(&words.each_ref().map(|word| &word[..])).await?;
     let line = answer(wire).await?;
@@ -81,20 +86,44 @@ fn credentials<'a>(master: &'a Master, config: &'a Config) -> Option<(Option<&'a
     Some((user, password.reveal()))
 }
 
-async fn replconf(wire: &mut Wire, words: &[&[u8]]) -> Result<(), LinkError> {
+/// The ids in what another remora answers to `capa remora`: `+OK id id ...`. Real masters say `+OK`.
+fn chain(line: &[u8]) -> Result<Vec<String>, LinkError> {
+    let words = line.split(u8::is_ascii_whitespace).skip(1);
+    let is_id = |word: &&[u8]| word.len() == 40 && word.iter().all(u8::is_ascii_hexdigit);
+    let ids: Vec<String> = words.filter(is_id).map(|id| String::from_utf8_lossy(id).into_owned()).collect();
+    if ids.len() > CHAIN_NODES_MAX { Err(unexpected("REPLCONF: an endless chain", line)) } else { Ok(ids) }
+}
+
+/// The line of the answer; an error is as good as none.
+async fn replconf(wire: &mut Wire, words: &[&[u8]]) -> Result<Bytes, LinkError> {
     let command: Vec<&[u8]> = std::iter::once(&b"REPLCONF"[..]).chain(words.iter().copied()).collect();
     wire.command(&command).await?;
     let line = answer(wire).await?;
     if let Some(error) = line.strip_prefix(b"-") {
         let option = String::from_utf8_lossy(words.first().copied().unwrap_or_default()).into_owned();
         tracing::debug!(option, error = %String::from_utf8_lossy(error), "the master does not take a REPLCONF");
-        return Ok(());
+        return Ok(Bytes::new());
     }
-    if line.starts_with(b"+") { Ok(()) } else { Err(unexpected("REPLCONF", &line)) }
+    if line.starts_with(b"+") { Ok(line) } else { Err(unexpected("REPLCONF", &line)) }
 }
 
 /// A line that no master sends at this point, shortened for the log.
 pub(super) fn unexpected(step: &'static str, line: &[u8]) -> LinkError {
     let line = line.get(..80).unwrap_or(line).escape_ascii().to_string();
     LinkError::Unexpected { step, line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remora_tells_of_those_above_and_nobody_else_does() {
+        let id = |c: &str| c.repeat(40);
+        assert!(chain(b"+OK").expect("none").is_empty() && chain(b"").expect("none").is_empty());
+        let line = format!("+OK {} {} more", id("a"), id("0"));
+        assert_eq!(chain(line.as_bytes()).expect("two"), [id("a"), id("0")]);
+        let endless = format!("+OK{}", format!(" {}", id("b")).repeat(CHAIN_NODES_MAX + 1));
+        assert!(chain(endless.as_bytes()).is_err());
+    }
 }

@@ -53,6 +53,8 @@ pub enum LinkError {
     Silent,
     /// The master said no.
     Turned(Turned),
+    /// The master follows us, itself or through others, by what it told of the remoras above it.
+    Ring,
     /// The master said something that makes no sense at this point.
     Unexpected { step: &'static str, line: String },
     /// The snapshot cannot be loaded.
@@ -82,6 +84,7 @@ impl LinkError {
             Self::Turned(Turned::Credentials(_)) => "credentials",
             Self::Turned(Turned::Permission(_)) => "permission",
             Self::Turned(_) => "refused",
+            Self::Ring => "ring",
             Self::Unexpected { .. } => "protocol",
             Self::Snapshot(_) => "snapshot",
             Self::Stream(_) => "stream",
@@ -99,6 +102,9 @@ impl std::fmt::Display for LinkError {
             Self::Closed => f.write_str("the master closed the connection"),
             Self::Silent => f.write_str("nothing came from the master for repl-timeout"),
             Self::Turned(turned) => turned.fmt(f),
+            Self::Ring => {
+                f.write_str("the master is this remora, or follows it: nobody in this ring has data of a master")
+            }
             Self::Unexpected { step, line } => write!(f, "unexpected answer to {step}: {line}"),
             Self::Snapshot(error) => write!(f, "the snapshot was refused: {error}"),
             Self::Stream(error) => write!(f, "the stream makes no sense: {error}"),
@@ -201,6 +207,7 @@ impl Link {
     fn turn_away(&mut self, backoff: &mut Backoff) {
         tracing::info!("following another master");
         self.report.disconnected();
+        self.report.below(Vec::new());
         self.distrust.forget();
         self.connected_at = None;
         backoff.reset();
@@ -225,7 +232,13 @@ impl Link {
         let mut wire = Wire::new(io, Duration::from_secs(config.repl_timeout_s.max(1)));
         let have = (self.loaded && !self.distrusted).then(|| self.writer.peek(|data| data.position));
         self.report.handshaking(have.is_some());
-        match handshake::handshake(&mut wire, master, &config, have.as_ref()).await? {
+        let above = handshake::introduce(&mut wire, master, &config).await?;
+        if above.iter().any(|id| id == self.report.run_id()) {
+            self.report.below(Vec::new());
+            return Err(LinkError::Ring);
+        }
+        self.report.below(above);
+        match handshake::ask(&mut wire, have.as_ref()).await? {
             PsyncReply::Full { replid, offset } => self.full_resync(&mut wire, replid, offset).await?,
             PsyncReply::Continue { .. } if have.is_none() => {
                 let line = "+CONTINUE, of which nothing is here".to_string();

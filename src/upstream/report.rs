@@ -37,6 +37,16 @@ impl Report {
 
     /// This master is followed from now on.
     pub(super) fn following(&self, master: &Master) {
+    /// Our own id among remoras.
+    pub(super) fn run_id(&self) -> &str {
+        &self.status.run_id
+    }
+
+    /// These remoras are above us now, the nearest first.
+    pub(super) fn below(&self, above: Vec<String>) {
+        self.link().set_above(above);
+    }
+
         self.link().set_master(&master.address.host(), master.address.port());
     }
 

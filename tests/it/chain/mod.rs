@@ -5,6 +5,7 @@ mod handshake;
 mod life;
 mod limits;
 mod real;
+mod rings;
 
 use crate::support::client::Client;
 use crate::support::compare::differing_keys;

@@ -1,11 +1,12 @@
 //! How long to wait before the next try, and when a master's stream is not to be trusted for now.
 
+use crate::limits::{DISTRUSTED_COMMANDS_MAX, DIVERGED_PAUSE};
 use std::time::Duration;
 
 /// The first wait after a fault; doubles with each further one.
 const FIRST: Duration = Duration::from_millis(100);
 /// No wait is longer.
-pub const LONGEST: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(15);
 /// A link that stood this long starts again with the first wait.
 const STABLE: Duration = Duration::from_secs(10);
 
@@ -24,7 +25,7 @@ impl Backoff {
         }
         let wait = FIRST.saturating_mul(1 << self.faults.min(16)).min(LONGEST);
         self.faults = self.faults.saturating_add(1);
-        wait.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+        spread(wait, random)
     }
 
     /// Forgets the faults (another master).
@@ -33,33 +34,50 @@ impl Backoff {
     }
 }
 
+/// The wait of a replica that has diverged, spread in the same way: each try is a full sync.
+pub fn diverged_pause(random: f64) -> Duration {
+    spread(DIVERGED_PAUSE, random)
+}
+
+fn spread(wait: Duration, random: f64) -> Duration {
+    wait.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+}
+
 /// What to do after a command that could not be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Ask for a full resync with the usual back-off.
     Resync,
-    /// The same command failed again after a full resync: stay on the old data, marked diverged, and retry with the
-    /// longest wait, or a persistent fault becomes a storm of full resyncs.
+    /// A command failed again after a full resync, or too many different ones did: stay on the data that are there,
+    /// marked diverged, and retry after a long pause, or a persistent fault becomes a storm of full resyncs.
     Diverged,
 }
 
-/// Remembers which command could not be applied last.
-#[derive(Debug, Default)]
+/// Remembers which commands could not be applied of late.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Distrust {
-    command: Option<String>,
+    commands: Vec<String>,
+    diverged: bool,
 }
 
 impl Distrust {
     /// `command` could not be applied.
     pub fn unapplied(&mut self, command: &str) -> Verdict {
-        let again = self.command.as_deref() == Some(command);
-        self.command = Some(command.to_owned());
-        if again { Verdict::Diverged } else { Verdict::Resync }
+        let again = self.commands.iter().any(|known| known.eq_ignore_ascii_case(command));
+        if !again && self.commands.len() < DISTRUSTED_COMMANDS_MAX {
+            self.commands.push(command.to_owned());
+            if !self.diverged {
+                return Verdict::Resync;
+            }
+        }
+        self.diverged = true;
+        Verdict::Diverged
     }
 
-    /// The link has been applying for long enough after a full resync, or has another master.
-    pub fn forget(&mut self) {
-        self.command = None;
+    /// The link has been applying for long enough after a full resync, or has another master. Answers whether there was
+    /// anything to forget.
+    pub fn forget(&mut self) -> bool {
+        std::mem::take(self) != Self::default()
     }
 }
 
@@ -79,10 +97,31 @@ mod tests {
     #[test]
     fn the_second_failure_of_a_command_is_a_divergence() {
         let mut distrust = Distrust::default();
+        assert!(!distrust.forget());
         assert_eq!(distrust.unapplied("eval"), Verdict::Resync);
-        assert_eq!(distrust.unapplied("eval"), Verdict::Diverged);
+        assert_eq!(distrust.unapplied("EVAL"), Verdict::Diverged);
+        assert_eq!(distrust.unapplied("set"), Verdict::Diverged, "as long as it is diverged");
+        assert!(distrust.forget());
         assert_eq!(distrust.unapplied("set"), Verdict::Resync);
-        distrust.forget();
-        assert_eq!(distrust.unapplied("set"), Verdict::Resync);
+    }
+
+    #[test]
+    fn commands_that_fail_in_turn_are_a_divergence() {
+        let mut distrust = Distrust::default();
+        let verdicts = ["a", "b", "a"].map(|command| distrust.unapplied(command));
+        assert_eq!(verdicts, [Verdict::Resync, Verdict::Resync, Verdict::Diverged]);
+        let mut distrust = Distrust::default();
+        let verdicts: Vec<_> =
+            (0..=DISTRUSTED_COMMANDS_MAX).map(|n| distrust.unapplied(&format!("command-{n}"))).collect();
+        assert_eq!(
+            verdicts.iter().position(|verdict| *verdict == Verdict::Diverged),
+            Some(DISTRUSTED_COMMANDS_MAX)
+        );
+    }
+
+    #[test]
+    fn a_diverged_one_waits_for_minutes() {
+        assert_eq!((diverged_pause(0.0), diverged_pause(1.0)), (DIVERGED_PAUSE / 2, DIVERGED_PAUSE));
+        assert!(DIVERGED_PAUSE / 2 > LONGEST * 4);
     }
 }

@@ -52,8 +52,8 @@ impl Link {
                     if last_byte.elapsed() > wire.timeout() {
                         return Err(LinkError::Silent);
                     }
-                    if began.elapsed() > TRUSTED_AFTER {
-                        self.distrust.forget();
+                    if began.elapsed() > TRUSTED_AFTER && self.distrust.forget() {
+                        self.report.trusted();
                     }
                     self.follow_settings();
                     self.acknowledge(wire, None).await?;

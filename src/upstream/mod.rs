@@ -25,7 +25,7 @@ use crate::rdb::LoadError;
 use crate::repl::apply::Unapplied;
 use crate::repl::backlog::Backlog;
 use crate::repl::psync::{PsyncReply, Turned};
-use crate::repl::retry::{Backoff, Distrust, LONGEST, Verdict};
+use crate::repl::retry::{Backoff, Distrust, Verdict, diverged_pause};
 use crate::repl::stream::Stream;
 use crate::resp::request::RequestError;
 use crate::tls::{self, Tls};
@@ -294,11 +294,12 @@ impl Link {
         if let LinkError::Unapplied(unapplied) = error {
             self.distrusted = true;
             let verdict = self.distrust.unapplied(&unapplied.command);
-            self.report.unapplied(&unapplied.command, unapplied.to_string());
-            if verdict == Verdict::Diverged {
-                wait = LONGEST;
+            let lasting = verdict == Verdict::Diverged;
+            self.report.unapplied(&unapplied.command, unapplied.to_string(), lasting);
+            if lasting {
+                wait = diverged_pause(fastrand::f64());
             }
-            tracing::error!(error = %error, retry_ms = wait.as_millis(), "diverged from the master");
+            tracing::error!(error = %error, retry_ms = wait.as_millis(), lasting, "diverged from the master");
         } else {
             tracing::warn!(error = %error, retry_ms = wait.as_millis(), "link to the master is down");
         }

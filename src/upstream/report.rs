@@ -19,12 +19,14 @@ pub struct Report {
     reason: &'static str,
     /// A partial resync was asked for in this attempt.
     asked_partial: bool,
+    /// Data of the master are not trusted yet: it was diverged not long ago.
+    on_probation: bool,
 }
 
 impl Report {
     /// Writes to `status`.
     pub fn new(status: Arc<Status>) -> Self {
-        Self { status, reason: "first", asked_partial: false }
+        Self { status, reason: "first", asked_partial: false, on_probation: false }
     }
 
     fn link(&self) -> &LinkStatus {
@@ -35,8 +37,6 @@ impl Report {
         self.link().set_phase(phase, UnixMs::now());
     }
 
-    /// This master is followed from now on.
-    pub(super) fn following(&self, master: &Master) {
     /// Our own id among remoras.
     pub(super) fn run_id(&self) -> &str {
         &self.status.run_id
@@ -47,6 +47,8 @@ impl Report {
         self.link().set_above(above);
     }
 
+    /// This master is followed from now on.
+    pub(super) fn following(&self, master: &Master) {
         self.link().set_master(&master.address.host(), master.address.port());
     }
 
@@ -62,6 +64,7 @@ impl Report {
 
     /// An order ended the link.
     pub(super) fn disconnected(&mut self) {
+        self.on_probation = false;
         self.reason = "new-master";
         self.phase(LinkPhase::Connect);
     }
@@ -109,7 +112,9 @@ impl Report {
     pub(super) fn fully_synced(&mut self, position: &Position, marked: usize) {
         self.reason = "new-master";
         self.status.set_marked_keys(marked);
-        self.status.set_diverged(None);
+        if !self.on_probation {
+            self.status.set_diverged(None);
+        }
         self.status.set_loaded();
         self.connected(position);
     }
@@ -160,8 +165,17 @@ impl Report {
         self.link().set_acked(offset);
     }
 
-    /// A command could not be applied.
-    pub(super) fn unapplied(&mut self, command: &str, why: String) {
+    /// The stream has run long enough behind the last full resync.
+    pub(super) fn trusted(&mut self) {
+        if std::mem::take(&mut self.on_probation) {
+            tracing::info!("the stream has run for a while: no longer diverged");
+            self.status.set_diverged(None);
+        }
+    }
+
+    /// A command could not be applied; `lasting`: the next full resync alone is not to be trusted.
+    pub(super) fn unapplied(&mut self, command: &str, why: String, lasting: bool) {
+        self.on_probation = lasting;
         self.reason = "apply-error";
         self.link().apply_errors.count(command.to_owned());
         self.status.set_diverged(Some(why));

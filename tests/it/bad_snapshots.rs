@@ -151,3 +151,34 @@ fn a_command_that_cannot_be_applied_leads_to_a_full_resync_and_not_to_a_storm() 
     let again = master.accept_within(Duration::from_secs(3));
     assert!(again.is_none(), "the second fault at the same command waits for the longest back-off");
 }
+
+#[test]
+fn two_commands_that_fail_in_turn_are_no_storm_either() {
+    let (master, remora, _) = with_old_data(&[]);
+    for (n, command) in ["NOSUCHWRITE", "NORTHIS", "NOSUCHWRITE"].iter().enumerate() {
+        let mut link = master.accept();
+        if link.handshake().0 == "?" {
+            link.full_resync(REPLID, 5000, &Fixture::load("redis-8.0.rdb").bytes, Framing::Length);
+            link.wait_ack(5000);
+        } else {
+            link.resume(REPLID);
+        }
+        link.stream(&["SELECT 0", &format!("{command} a b")]);
+        link.wait_closed(Duration::from_secs(30));
+        let faults = (n + 1) as f64;
+        wait::until("the fault is counted", Duration::from_secs(30), || {
+            remora.metric_or_zero("remora_apply_errors_total") == faults
+        });
+    }
+    let again = master.accept_within(Duration::from_secs(3));
+    assert!(again.is_none(), "the third fault is one at a command that has failed before");
+    assert_eq!(crate::support::http::get(remora.metrics_port, "/ready").0, 503);
+    remora.wait_logged(&["diverged from the master", "lasting=true"]);
+    // Another master is tried at once, and its snapshot is trusted.
+    let other = Master::listen();
+    remora.client().must(&format!("REPLICAOF 127.0.0.1 {}", other.port));
+    other.serve(&Fixture::load("redis-8.0.rdb").bytes, 7).wait_ack(7);
+    remora.wait_linked();
+    assert_eq!(remora.metric("remora_diverged"), 0.0);
+    assert_eq!(crate::support::http::get(remora.metrics_port, "/ready").0, 200);
+}

@@ -268,7 +268,7 @@ const GENERAL: &[Setting] = &[
     Setting::new(
         "repl-ping-replica-period",
         "SECONDS",
-        "Pings to sub-replicas",
+        "Read and shown, without effect: pings of the master reach sub-replicas with its stream",
         |c, w| put(&mut c.repl_ping_replica_period_s, number(w, 1, i32::MAX.into())),
         |c| c.repl_ping_replica_period_s.to_string().into(),
     )

@@ -49,6 +49,7 @@ impl Link {
                 // The tick first: a master that never pauses must hear of us all the same.
                 biased;
                 _ = tick.tick() => {
+                    wire.set_timeout(self.patience());
                     if last_byte.elapsed() > wire.timeout() {
                         return Err(LinkError::Silent);
                     }
@@ -116,6 +117,11 @@ impl Link {
         self.reaper.trash(aside.trash);
         self.hub.deliver(&mut aside.effects, now);
         result
+    }
+
+    /// `repl-timeout` as of now.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs(self.config.get().repl_timeout_s.max(1))
     }
 
     /// Takes over sizes of compact encodings that CONFIG SET has changed; as on the servers, they matter from the next

@@ -77,6 +77,7 @@ impl Link {
                 read = wire.read() => read?,
                 result = loader.result() => return Err(refused(result)),
                 _ = tick.tick() => {
+                    wire.set_timeout(self.patience());
                     if last_byte.elapsed() > wire.timeout() {
                         return Err(LinkError::Silent);
                     }

@@ -34,6 +34,11 @@ impl Wire {
         self.timeout
     }
 
+    /// Silence may last this long from now on.
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     /// The next line without its line end (CR LF, or LF alone). An empty line is a keep-alive and comes as such.
     pub(super) async fn line(&mut self) -> Result<Bytes, LinkError> {
         loop {

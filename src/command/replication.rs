@@ -9,7 +9,7 @@ use super::session::After;
 use crate::config::{Address, Master};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
-use crate::status::LinkPhase;
+use crate::status::{LinkPhase, Restore};
 
 /// The rows of this family.
 pub static ROWS: &[Row] = &[
@@ -105,8 +105,10 @@ fn sync(cx: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), R
 
 /// The connection goes to the feeder, which decides what the sub-replica gets.
 fn replicate(cx: &mut SessionCx<'_>, asked: Asked) -> Result<(), Refusal> {
-    if !cx.server.status.is_loaded() {
-        return Err(Refusal::NO_MASTER_LINK);
+    let status = &cx.server.status;
+    if !status.is_loaded() {
+        let restoring = status.saves.restore() == Restore::Loading;
+        return Err(if restoring { Refusal::LOADING } else { Refusal::NO_MASTER_LINK });
     }
     cx.session.introduction().asked = asked;
     cx.after = After::Replicate;
@@ -136,7 +138,7 @@ mod tests {
     use crate::command::testing::Session as Harness;
     use crate::config::Master;
     use crate::position::{Offset, ReplId};
-    use crate::status::LinkPhase;
+    use crate::status::{LinkPhase, Restore};
 
     #[test]
     fn role_tells_master_state_and_offset() {
@@ -228,6 +230,30 @@ mod tests {
             ..Introduction::default()
         };
         assert_eq!(client.session().introduction(), &expected);
+    }
+
+    #[test]
+    fn another_remora_hears_who_is_above() {
+        let mut client = Harness::new(&[]);
+        let (own, above) = (client.server().status.run_id.clone(), "a".repeat(40));
+        assert_eq!(client.ask("REPLCONF capa eof capa remora"), format!("+OK {own}\r\n"));
+        assert_eq!(client.ask("REPLCONF version 9.1.0"), "+OK\r\n");
+        let mut client = Harness::new(&[]);
+        client.server().status.link.set_above(vec![above.clone()]);
+        let own = client.server().status.run_id.clone();
+        assert_eq!(client.ask("REPLCONF capa eof capa psync2"), "+OK\r\n", "real replicas hear what they know");
+        assert_eq!(client.ask("REPLCONF capa remora"), format!("+OK {own} {above}\r\n"));
+    }
+
+    #[test]
+    fn while_our_own_snapshot_loads_a_sub_replica_is_told_so() {
+        let mut client = Harness::new(&[]);
+        client.server().status.saves.set_restore(Restore::Loading);
+        for request in ["PSYNC ? -1", "SYNC"] {
+            assert_eq!(client.ask(request), "-LOADING Redis is loading the dataset in memory\r\n", "{request}");
+        }
+        client.server().status.saves.set_restore(Restore::None);
+        assert!(client.ask("SYNC").starts_with("-NOMASTERLINK"));
     }
 
     #[test]

@@ -170,6 +170,10 @@ mod tests {
             ("REPLICAOF no one", "-ERR REPLICAOF NO ONE is refused"),
             ("REPLICAOF host x", "-ERR Invalid master port"),
             ("REPLICAOF host 0", "-ERR Invalid master port"),
+            ("REPLICAOF \"\" 6379", "-ERR Invalid master host"),
+            ("REPLICAOF \"a\\nrequirepass x\" 6379", "-ERR Invalid master host"),
+            ("REPLICAOF 127.0.0.1 6379", "-ERR REPLICAOF is refused: this is where remora itself listens"),
+            ("REPLICAOF LocalHost 6379", "-ERR REPLICAOF is refused"),
             ("FAILOVER", "-ERR FAILOVER is not valid when server is a replica."),
             (
                 "WAIT 0 0",
@@ -181,10 +185,6 @@ mod tests {
             ("SYNC", "-NOMASTERLINK"),
             ("REPLCONF listening-port 1 capa eof capa psync2", "+OK"),
             ("REPLCONF foo bar", "-ERR Unrecognized REPLCONF option: foo"),
-            ("REPLICAOF \"\" 6379", "-ERR Invalid master host"),
-            ("REPLICAOF \"a\\nrequirepass x\" 6379", "-ERR Invalid master host"),
-            ("REPLICAOF 127.0.0.1 6379", "-ERR REPLICAOF is refused: this is where remora itself listens"),
-            ("REPLICAOF LocalHost 6379", "-ERR REPLICAOF is refused"),
             ("REPLCONF x", "-ERR syntax error"),
         ] {
             assert!(client.ask(request).starts_with(reply), "{request}");

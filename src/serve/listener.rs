@@ -8,10 +8,12 @@ use crate::resp::refusal::Refusal;
 use crate::socket::Accepted;
 use crate::tls::Tls;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::fs::Permissions;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -36,7 +38,12 @@ impl Listeners {
     /// called inside a runtime.
     pub fn bind(config: &Config) -> io::Result<Self> {
         let (tcp, tls) = (bind_port(config, config.port)?, bind_port(config, config.tls.port)?);
-        let unix = config.unixsocket.clone().map(bind_unix).transpose()?;
+        let unix = match &config.unixsocket {
+            None => None,
+            Some(path) => Some(bind_unix(path, config.unixsocketperm).map_err(|error| {
+                io::Error::new(error.kind(), format!("unixsocket {}: {error}", path.display()))
+            })?),
+        };
         if tcp.is_empty() && tls.is_empty() && unix.is_none() {
             let why = "there is nowhere to listen: give a port, a tls-port or a unixsocket".to_owned();
             let fault = ConfigError::Unusable { name: "port", why };
@@ -81,12 +88,16 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A socket file left by an earlier run is removed, as the servers do.
-fn bind_unix(path: PathBuf) -> io::Result<(UnixListener, PathBuf)> {
+/// A socket file left by an earlier run is removed, as the servers do. `mode` 0 leaves the permissions to the umask.
+fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, PathBuf)> {
     if path.exists() {
-        std::fs::remove_file(&path)?;
+        std::fs::remove_file(path)?;
     }
-    Ok((UnixListener::bind(&path)?, path))
+    let listener = UnixListener::bind(path)?;
+    if mode != 0 {
+        std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    Ok((listener, path.to_owned()))
 }
 
 /// Accepts until dropped.

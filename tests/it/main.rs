@@ -19,6 +19,7 @@ mod client_commands;
 mod clients;
 mod compat;
 mod documents;
+mod failover;
 mod floors;
 mod full_sync;
 mod fuzz_smoke;

@@ -264,7 +264,7 @@ mod tests {
         for n in 0..700 {
             for line in [
                 format!("RPUSH l {n} {long}{n}"),
-                format!("SADD set {n} m{n}"),
+                format!("SADD set {n} member-{n}"),
                 format!("HSET h f{n} {long}"),
                 format!("HSET e f{n} {long}"),
                 format!("ZADD z {n}.5 m{n}"),

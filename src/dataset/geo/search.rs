@@ -127,6 +127,8 @@ mod tests {
             .collect()
     }
 
+    /// The old arithmetic takes the width of an area in degrees at its centre (as redis 6: mended in 7.0); who is within
+    /// nearer to the pole, where the same width is more degrees, may be missed.
     #[test]
     fn finds_who_is_within_and_nobody_else() {
         let seed = fastrand::u64(..);
@@ -148,8 +150,15 @@ mod tests {
             found.sort_by(f64::total_cmp);
             let within = |(_, score): &(Element<'_>, f64)| area.distance_within(Point::of_score(*score)).is_some();
             let expected: Vec<f64> = zset.iter().filter(within).map(|(_, score)| score).collect();
-            assert_eq!(found, expected, "{area:?}, seed {seed}");
-            assert_eq!(search(&zset, &area, 3).len(), expected.len().min(3));
+            let is_missed = |score: &&f64| found.binary_search_by(|other| other.total_cmp(score)).is_err();
+            let missed: Vec<Point> =
+                expected.iter().filter(is_missed).map(|score| Point::of_score(*score)).collect();
+            assert_eq!(found.len() + missed.len(), expected.len(), "{area:?}, seed {seed}");
+            let Bounds { west, east, .. } = area.bounds();
+            let is_beside = |point: &Point| point.longitude < west || point.longitude > east;
+            let may_miss = arithmetic == Arithmetic::Old && missed.iter().all(is_beside);
+            assert!(missed.is_empty() || may_miss, "{missed:?} of {area:?}, seed {seed}");
+            assert_eq!(search(&zset, &area, 3).len(), found.len().min(3));
         }
     }
 }

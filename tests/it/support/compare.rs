@@ -118,12 +118,8 @@ fn assert_same_encodings(master: &mut Client, remora: &mut Client, keys: &[Vec<u
     let requests = about(keys, &["OBJECT", "ENCODING"], &[]);
     let (expected, found) = (master.pipeline(&requests), remora.pipeline(&requests));
     for ((request, expected), found) in requests.iter().zip(expected).zip(found) {
-        let free = [
-            ["embstr", "int"],
-            ["listpack", "hashtable"],
-            ["intset", "hashtable"],
-            ["listpackex", "listpack"],
-        ];
+        let free =
+            [["embstr", "int"], ["listpack", "hashtable"], ["intset", "hashtable"], ["listpackex", "listpack"]];
         let either = |pair: &[&str; 2]| pair.iter().all(|name| expected.text_is(name) || found.text_is(name));
         if expected != found && !free.iter().any(either) {
             assert_same_reply(master, remora, request);

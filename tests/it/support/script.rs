@@ -169,13 +169,14 @@ impl Link {
         }
     }
 
-    /// `+FULLRESYNC`, and the snapshot.
+    /// `+FULLRESYNC`, and the snapshot, which is not copied: benches measure the replica, not the script.
     pub fn full_resync(&mut self, replid: &str, offset: u64, snapshot: &[u8], framing: Framing) {
         self.say(format!("+FULLRESYNC {replid} {offset}\r\n"));
-        match framing {
-            Framing::Length => self.say([format!("${}\r\n", snapshot.len()).as_bytes(), snapshot].concat()),
-            Framing::Mark => self.say([b"$EOF:", &MARK[..], b"\r\n", snapshot, &MARK[..]].concat()),
-        }
+        let (first_line, end) = match framing {
+            Framing::Length => (format!("${}\r\n", snapshot.len()).into_bytes(), &b""[..]),
+            Framing::Mark => ([b"$EOF:", &MARK[..], b"\r\n"].concat(), &MARK[..]),
+        };
+        [&first_line, snapshot, end].into_iter().for_each(|bytes| self.say(bytes));
     }
 
     /// `+CONTINUE`, with this id.

@@ -1,5 +1,6 @@
 //! What it costs to pass the stream on: CPU per 1000 commands, with 1, 4 and 16 sub-replicas that take it as fast as it
-//! comes, at full speed and one command at a time. What applying alone costs is in it; the row with 0 shows that.
+//! comes, at full speed and one command at a time. What applying alone costs is in it; the row with 0 shows that. And how
+//! long a command is on its way through, when each is sent once the one before has come out.
 
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
@@ -9,7 +10,7 @@ mod common;
 use common::{
     Contender, Follower, Link, Size, encode_into, key, median, print_machine, print_ratios, snapshot, value,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Keys that the SETs go around in.
 const KEYS: u64 = 100_000;
@@ -53,6 +54,16 @@ fn main() {
                 .collect();
             print_ratios(&format!("CPU per 1000 commands to {count} sub-replicas, {what}"), "ms", &named);
         }
+        if count > 0 {
+            let stream = stream(if size.smoke { 100 } else { 5_000 }, 0);
+            offset += stream.iter().map(|command| command.len() as u64).sum::<u64>();
+            let measured = contenders.iter_mut().zip(&mut followers).map(|((contender, link), followers)| {
+                let ms = delay(link, &stream, followers);
+                contender.wait_applied(offset);
+                (contender.name.clone(), ms)
+            });
+            print_ratios(&format!("time on the way to {count} sub-replicas"), "ms", &measured.collect::<Vec<_>>());
+        }
     }
 }
 
@@ -90,6 +101,18 @@ fn relay(link: &mut Link, stream: &[Vec<u8>], one_by_one: bool, followers: &mut 
             link.say(stream.concat());
         }
     });
+}
+
+/// Median time from sending a command until the last sub-replica has it, in milliseconds.
+fn delay(link: &mut Link, stream: &[Vec<u8>], followers: &mut [Follower]) -> f64 {
+    let passes = stream.iter().map(|command| {
+        std::thread::sleep(PAUSE);
+        let sent = Instant::now();
+        link.say(command);
+        followers.iter_mut().for_each(|follower| follower.drain(command.len()));
+        sent.elapsed().as_secs_f64() * 1000.0
+    });
+    median(passes.collect())
 }
 
 /// A stream of this many SETs, in the order of a seed.

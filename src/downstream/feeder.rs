@@ -30,6 +30,11 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// A receiver that could not hold the data is told so again for this long, without another walk.
 const UNFIT_REMEMBERED: Duration = Duration::from_secs(30);
 
+/// News that come this soon one after the other are passed on together, so many times a second at most...
+const TRICKLE: Duration = Duration::from_millis(1);
+/// ...as a rest of this long allows. The whole thread rests: its runtime's timer knows only milliseconds.
+const REST: Duration = Duration::from_micros(200);
+
 /// What the tasks of the feeder share.
 pub(super) struct Feed {
     pub(super) backlog: Arc<Backlog>,
@@ -155,10 +160,21 @@ impl Feed {
         self.bell.ring();
     }
 
+    /// News of the stream. Each time costs a wake-up and a write per sub-replica: where commands come one by one, some are
+    /// waited for. The first after a pause goes at once.
+    async fn pass_on(self: &Rc<Self>, last: &mut Instant) {
+        self.stroke();
+        let (now, before) = (self.now.get(), std::mem::replace(last, self.now.get()));
+        if now.duration_since(before) < TRICKLE && self.syncs.borrow().running == 0 {
+            tokio::task::yield_now().await;
+            std::thread::sleep(REST);
+        }
+    }
+
     /// The feeder's loop; ends when it is told to stop.
     async fn run(self: Rc<Self>, mut arrivals: mpsc::UnboundedReceiver<Arrival>, mut stop: oneshot::Receiver<()>) {
         let mut conversations = JoinSet::new();
-        let (mut tick, mut seen) = (interval(TICK), Seen::default());
+        let (mut tick, mut seen, mut trickle) = (interval(TICK), Seen::default(), clock::instant());
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let due = self.next_due();
@@ -168,7 +184,10 @@ impl Feed {
                 Some(arrival) = arrivals.recv() => {
                     conversations.spawn_local(Conversation::new(&self, arrival).run());
                 }
-                () = poll_fn(|cx| self.backlog.poll_news(cx, &mut seen)), if !conversations.is_empty() => {}
+                () = poll_fn(|cx| self.backlog.poll_news(cx, &mut seen)), if !conversations.is_empty() => {
+                    self.pass_on(&mut trickle).await;
+                    continue;
+                }
                 Some(_) = conversations.join_next() => {}
                 _ = tick.tick() => self.ticks.set(self.ticks.get() + 1),
                 () = until(due), if due.is_some() => {}

@@ -1,8 +1,9 @@
 //! What a sub-replica's full sync costs the server that gives it: memory on top, and what clients feel.
 //!
 //! 3M keys of 16 bytes with values of 100, 10k SETs a second from the master, one client that GETs one key after the
-//! other. Measured quietly first, then from PSYNC until the sub-replica has the last byte of the snapshot. Memory is
-//! the proportional set of the process and its children, since the real servers fork.
+//! other. Measured quietly and from PSYNC until the sub-replica has the last byte of the snapshot, in turns, five times
+//! each: the latencies of all rounds are put together. Memory is the proportional set of the process and its children,
+//! since the real servers fork.
 
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
@@ -10,7 +11,7 @@
 #[path = "common/mod.rs"]
 mod common;
 
-use common::{Client, Contender, Follower, Link, Size, encode_into, key, print_machine, snapshot, value};
+use common::{Client, Contender, Follower, Link, Size, encode_into, key, median, print_machine, snapshot, value};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -18,11 +19,14 @@ const KEYS: u64 = 3_000_000;
 const SETS_PER_SECOND: u64 = 10_000;
 /// The SETs of so much time go out together.
 const TICK: Duration = Duration::from_millis(5);
-const QUIET: Duration = Duration::from_secs(6);
+/// How long a quiet phase lasts.
+const QUIET: Duration = Duration::from_secs(3);
 
-/// What happened in one phase.
+/// What happened in the phases of one kind.
+#[derive(Default)]
 struct Phase {
-    took: Duration,
+    /// Of each.
+    took: Vec<f64>,
     /// Of each GET, ascending.
     latencies: Vec<Duration>,
     /// Highest memory seen, bytes.
@@ -41,12 +45,15 @@ fn main() {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| write(link, size.keys, &stop));
-            let quiet = watch(contender, size.keys, |_| {
-                std::thread::sleep(if size.smoke { Duration::from_millis(200) } else { QUIET });
-            });
-            let during = watch(contender, size.keys, |port| {
-                drop(Follower::introduced_as(port, &["REPLCONF capa eof capa psync2"]).full_sync());
-            });
+            let (mut quiet, mut during) = (Phase::default(), Phase::default());
+            for _ in 0..size.rounds {
+                watch(&mut quiet, contender, size.keys, |_| {
+                    std::thread::sleep(if size.smoke { Duration::from_millis(200) } else { QUIET });
+                });
+                watch(&mut during, contender, size.keys, |port| {
+                    drop(Follower::introduced_as(port, &["REPLCONF capa eof capa psync2"]).full_sync());
+                });
+            }
             stop.store(true, Relaxed);
             print(contender, &quiet, &during);
         });
@@ -70,7 +77,7 @@ fn write(link: &mut Link, keys: u64, stop: &AtomicBool) {
 }
 
 /// Looks at a server while something happens to it.
-fn watch(contender: &Contender, keys: u64, event: impl FnOnce(u16)) -> Phase {
+fn watch(phase: &mut Phase, contender: &Contender, keys: u64, event: impl FnOnce(u16)) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let reads = scope.spawn(|| read(contender.port, keys, &over));
@@ -79,8 +86,11 @@ fn watch(contender: &Contender, keys: u64, event: impl FnOnce(u16)) -> Phase {
         event(contender.port);
         let took = began.elapsed();
         over.store(true, Relaxed);
-        Phase { took, latencies: reads.join().expect("the reader"), memory: memory.join().expect("the watcher") }
-    })
+        phase.took.push(took.as_secs_f64());
+        phase.latencies.extend(reads.join().expect("the reader"));
+        phase.latencies.sort_unstable();
+        phase.memory = phase.memory.max(memory.join().expect("the watcher"));
+    });
 }
 
 fn read(port: u16, keys: u64, over: &AtomicBool) -> Vec<Duration> {
@@ -94,7 +104,6 @@ fn read(port: u16, keys: u64, over: &AtomicBool) -> Vec<Duration> {
         assert_eq!(reply.bytes().len(), 100, "a value");
         std::thread::sleep(Duration::from_micros(200));
     }
-    latencies.sort_unstable();
     latencies
 }
 
@@ -126,7 +135,7 @@ fn print(contender: &Contender, quiet: &Phase, during: &Phase) {
         phase.latencies.get(index.min(phase.latencies.len().saturating_sub(1))).copied().unwrap_or_default()
     };
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-    println!("\n{}: sync in {:.2} s", contender.name, during.took.as_secs_f64());
+    println!("\n{}: sync in {:.2} s", contender.name, median(during.took.clone()));
     for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("longest", 1.0)] {
         let (quiet, during) = (ms(at(quiet, share)), ms(at(during, share)));
         println!(

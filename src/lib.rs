@@ -27,6 +27,7 @@ pub mod config;
 pub mod status;
 
 // floor 2
+pub mod breather;
 pub mod dataset;
 pub mod demo;
 pub mod metrics;

@@ -4,6 +4,7 @@
 //! meanwhile would pile up.
 
 use super::file::Unfinished;
+use crate::breather::Breather;
 use crate::clock::{UnixMs, instant};
 use crate::config::LiveConfig;
 use crate::dataset::Dataset;
@@ -172,6 +173,7 @@ impl Work {
         pace: Pace,
     ) -> Result<u64, Failure> {
         let mut file = Unfinished::create(&self.dir)?;
+        let mut breather = Breather::new(&self.status);
         loop {
             let done = self.advance(&mut capture, position)?;
             let (chunk, waiting) = capture.sink(|writer| {
@@ -190,6 +192,9 @@ impl Work {
             capture.tidy();
             self.status.saves.advanced(capture.sink(|writer| writer.entries()));
             self.keep_pace(&capture, file.bytes(), waiting, pace)?;
+            if pace.until_stopped {
+                breather.take(&self.status);
+            }
         }
     }
 

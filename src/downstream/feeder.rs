@@ -234,6 +234,8 @@ impl Feeder {
         let watch = config.watch();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let work = move || {
+            // While the processor is taken from it inside the gate it must not keep the readers out.
+            let reader = reader.may_stay_long();
             let feed = Feed {
                 backlog,
                 status,

@@ -5,6 +5,7 @@ use super::bell::Ear;
 use super::feeder::Feed;
 use super::spool::Spool;
 use super::transfer::{Failure, Framing, Start, Transfer};
+use crate::breather::Breather;
 use crate::clock;
 use crate::dataset::capture::Capture;
 use crate::rdb::snapshot::SnapshotWriter;
@@ -108,6 +109,7 @@ impl<'a> Making<'a> {
             Framing::EndMark => None,
             Framing::Length => Some(self.spool().await?),
         };
+        let mut breather = Breather::new(&self.feed.status);
         loop {
             self.wait_for_room(capture).await?;
             let before = capture.sink(|writer| writer.pending());
@@ -121,7 +123,9 @@ impl<'a> Making<'a> {
             if idle {
                 tokio::time::sleep(IDLE).await;
             } else {
+                // The sub-replicas' sockets take the chunk, then the whole thread rests.
                 tokio::task::yield_now().await;
+                breather.take(&self.feed.status);
             }
         }
         if let Some(spool) = spool {

@@ -1,6 +1,7 @@
 //! A cursor over the words of one request. Arguments become typed values here, at the head of a command,
 //! with the servers' own refusals.
 
+use crate::dataset::Dialect;
 use crate::number;
 use crate::resp::refusal::Refusal;
 pub use crate::resp::request::Span;
@@ -83,6 +84,12 @@ impl<'a> Args<'a> {
     /// The next word as a double (`ERR value is not a valid float`); NaN is refused.
     pub fn float(&mut self) -> Result<f64, Refusal> {
         number::parse_float(self.require()?).ok_or(Refusal::NOT_A_FLOAT)
+    }
+
+    /// The same as servers of this dialect read it.
+    pub fn float_as(&mut self, dialect: Dialect) -> Result<f64, Refusal> {
+        let read = if dialect.reads_hexadecimal() { number::parse_float } else { number::parse_decimal_float };
+        read(self.require()?).ok_or(Refusal::NOT_A_FLOAT)
     }
 
     /// Nothing may follow: a syntax error otherwise.

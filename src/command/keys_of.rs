@@ -41,7 +41,10 @@ fn by_specs(keys: Keys, specs: &[KeySpec], request: &[&[u8]]) -> Result<Vec<(usi
             if at >= request.len() {
                 return Err(KeysRefused);
             }
-            found.push((at, spec.flags));
+            // MIGRATE says with an empty key that the keys are behind KEYS.
+            if keys != Keys::Migrate || !request[at].is_empty() {
+                found.push((at, flags_of(spec, request)));
+            }
         }
     }
     if keys == Keys::WithStore && specs.iter().any(|spec| spec.begin == Begin::Unknown) {
@@ -49,6 +52,22 @@ fn by_specs(keys: Keys, specs: &[KeySpec], request: &[&[u8]]) -> Result<Vec<(usi
     }
     let all_optional = specs.iter().all(|spec| matches!(spec.find, Find::Count { .. }));
     if found.is_empty() && !all_optional { Err(KeysRefused) } else { Ok(found) }
+}
+
+/// What is done with the keys of a specification: of SET and BITFIELD it depends on the options (as redis 7.0).
+fn flags_of(spec: &KeySpec, request: &[&[u8]]) -> &'static str {
+    if !spec.flags.contains("variable_flags") {
+        return spec.flags;
+    }
+    let has = |option: &str| request.iter().skip(2).any(|word| word.eq_ignore_ascii_case(option.as_bytes()));
+    if request[0].eq_ignore_ascii_case(b"set") {
+        let gets = request.iter().skip(3).any(|word| word.eq_ignore_ascii_case(b"get"));
+        return if gets { "RW,access,update" } else { "OW,update" };
+    }
+    if request[0].eq_ignore_ascii_case(b"bitfield") && !has("set") && !has("incrby") {
+        return "RO,access";
+    }
+    spec.flags
 }
 
 fn begin(begin: Begin, request: &[&[u8]]) -> Option<usize> {

@@ -73,7 +73,21 @@ fn replicaof(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Re
     Ok(())
 }
 
-fn failover(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+fn failover(_: &mut SessionCx<'_>, args: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+    let words = args.remaining();
+    while !args.is_empty() {
+        let behind = args.remaining() - 1;
+        if behind >= 1 && args.take("timeout") {
+            args.integer()?;
+        } else if behind >= 2 && args.take("to") {
+            args.require()?;
+            args.integer()?;
+        } else if words == 1 && args.take("abort") {
+            return Err(Refusal::text("ERR No failover in progress."));
+        } else if !args.take("force") {
+            return Err(Refusal::SYNTAX);
+        }
+    }
     Err(Refusal::text("ERR FAILOVER is not valid when server is a replica."))
 }
 
@@ -123,7 +137,13 @@ fn wait(cx: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), R
     )))
 }
 
-fn waitaof(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+fn waitaof(_: &mut SessionCx<'_>, args: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+    if !(0..=1).contains(&args.integer()?) {
+        return Err(Refusal::text("ERR value is out of range, value must between 0 and 1"));
+    }
+    if args.integer()? < 0 {
+        return Err(Refusal::MUST_BE_POSITIVE);
+    }
     Err(Refusal::text(
         "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local \
          and are not propagated.",

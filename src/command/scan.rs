@@ -5,7 +5,9 @@
 
 use super::args::Args;
 use super::glob;
+use crate::dataset::{Dialect, ValueKind};
 use crate::limits;
+use crate::number::parse_integer;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
@@ -31,13 +33,13 @@ pub struct ScanOptions<'a> {
     pub names_only: bool,
 }
 
-/// Reads a cursor: an unsigned 64 bit number, leading zeros and a plus sign allowed.
-pub fn cursor(args: &mut Args<'_>) -> Result<u64, Refusal> {
-    parse_cursor(args.require()?).ok_or(Refusal::INVALID_CURSOR)
+/// Reads a cursor: an unsigned 64 bit number, and what else `strtoull` makes one of.
+pub fn cursor(args: &mut Args<'_>, dialect: Dialect) -> Result<u64, Refusal> {
+    parse_cursor(args.require()?, dialect).ok_or(Refusal::INVALID_CURSOR)
 }
 
 /// Reads the options up to the end of the request.
-pub fn options<'a>(args: &mut Args<'a>, of: ScanOf) -> Result<ScanOptions<'a>, Refusal> {
+pub fn options<'a>(args: &mut Args<'a>, of: ScanOf, dialect: Dialect) -> Result<ScanOptions<'a>, Refusal> {
     let mut options =
         ScanOptions { count: limits::SCAN_COUNT_DEFAULT, pattern: None, kind: None, names_only: false };
     while args.remaining() > 0 {
@@ -48,7 +50,12 @@ pub fn options<'a>(args: &mut Args<'a>, of: ScanOf) -> Result<ScanOptions<'a>, R
         } else if has_value && args.take("match") {
             options.pattern = Some(args.require()?).filter(|pattern| *pattern != b"*");
         } else if has_value && of == ScanOf::Keys && args.take("type") {
-            options.kind = Some(args.require()?);
+            let kind = args.require()?;
+            if dialect.is_valkey() && !is_known_type(kind) {
+                let kind = String::from_utf8_lossy(kind);
+                return Err(Refusal::text(format!("ERR unknown type name '{kind}'")));
+            }
+            options.kind = Some(kind);
         } else if args.take("novalues") {
             options.names_only = only_for(of, ScanOf::Hash, "NOVALUES", "HSCAN")?;
         } else if args.take("noscores") {
@@ -74,6 +81,11 @@ impl ScanOptions<'_> {
     }
 }
 
+fn is_known_type(name: &[u8]) -> bool {
+    use ValueKind::{Hash, List, Set, Str, Stream, ZSet};
+    [Str, List, Set, ZSet, Hash, Stream].iter().any(|kind| name.eq_ignore_ascii_case(kind.name().as_bytes()))
+}
+
 fn only_for(of: ScanOf, right: ScanOf, option: &str, command: &str) -> Result<bool, Refusal> {
     if of == right {
         return Ok(true);
@@ -81,12 +93,26 @@ fn only_for(of: ScanOf, right: ScanOf, option: &str, command: &str) -> Result<bo
     Err(Refusal::text(format!("ERR {option} option can only be used in {command}")))
 }
 
-fn parse_cursor(text: &[u8]) -> Option<u64> {
-    let digits = text.strip_prefix(b"+").unwrap_or(text);
-    if !digits.iter().all(u8::is_ascii_digit) {
+/// As `strtoull`: a zero byte ends it, spaces in front, either sign, negative numbers wrap. Newer servers take plain
+/// negative numbers and the empty text out of this, older ones spaces.
+fn parse_cursor(text: &[u8], dialect: Dialect) -> Option<u64> {
+    let newer = dialect.reads_cursors_as_numbers();
+    let is_odd = if newer {
+        text.is_empty() || parse_integer(text).is_some_and(|number| number < 0)
+    } else {
+        text.first().is_some_and(u8::is_ascii_whitespace)
+    };
+    let text = text.split(|byte| *byte == 0).next().filter(|_| !is_odd)?.trim_ascii_start();
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if !digits.iter().all(u8::is_ascii_digit) || digits.is_empty() && (newer || !text.is_empty()) {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    let size: u64 = if digits.is_empty() { 0 } else { std::str::from_utf8(digits).ok()?.parse().ok()? };
+    Some(if negative { size.wrapping_neg() } else { size })
 }
 
 #[cfg(test)]
@@ -112,19 +138,25 @@ mod tests {
             ("007", Some(7)),
             ("18446744073709551615", Some(u64::MAX)),
             ("18446744073709551616", None),
+            (" 1", Some(1)),
+            ("-0", Some(0)),
+            ("-9223372036854775809", Some(9223372036854775807)),
+            (" -1", Some(u64::MAX)),
+            ("+-1", None),
+            ("1 ", None),
             ("-1", None),
             ("", None),
             ("1x", None),
             ("+", None),
         ] {
-            assert_eq!(parse_cursor(text.as_bytes()), expected, "{text:?}");
+            assert_eq!(parse_cursor(text.as_bytes(), Dialect::default()), expected, "{text:?}");
         }
     }
 
     #[test]
     fn options_come_in_any_order_and_case() {
         let seen = with_args("match a* COUNT 5 NoValues", |args| {
-            let options = options(args, ScanOf::Hash).unwrap();
+            let options = options(args, ScanOf::Hash, Dialect::default()).unwrap();
             (options.count, options.pattern.map(<[u8]>::to_vec), options.names_only)
         });
         assert_eq!(seen, (5, Some(b"a*".to_vec()), true));
@@ -141,7 +173,7 @@ mod tests {
             (ScanOf::Set, "NOVALUES", "ERR NOVALUES option can only be used in HSCAN"),
             (ScanOf::Keys, "NOSCORES", "ERR NOSCORES option can only be used in ZSCAN"),
         ] {
-            let refusal = with_args(line, |args| options(args, of).unwrap_err());
+            let refusal = with_args(line, |args| options(args, of, Dialect::default()).unwrap_err());
             assert_eq!(refusal.as_bytes(), expected.as_bytes(), "{line}");
         }
     }

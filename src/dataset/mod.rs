@@ -113,6 +113,21 @@ impl Dialect {
         self.has_set_listpacks()
     }
 
+    /// Scores and degrees may be written in hexadecimal (not for Valkey 9).
+    pub fn reads_hexadecimal(self) -> bool {
+        !matches!(self, Self::Valkey(9.., _))
+    }
+
+    /// Ends of intervals and SORT's weights are plain decimal numbers (Redis 8, Valkey 9): before, as `strtod` reads them.
+    pub fn reads_bounds_strictly(self) -> bool {
+        matches!(self, Self::Redis(8.., _) | Self::Valkey(9.., _))
+    }
+
+    /// SCAN refuses a cursor that is a plain negative number or empty, and takes spaces in front (Redis 7.2+, Valkey).
+    pub fn reads_cursors_as_numbers(self) -> bool {
+        self.has_set_listpacks()
+    }
+
     /// How its listpacks store back lengths.
     pub fn back_lengths(self) -> BackLengths {
         if matches!(self, Self::Valkey(major, minor) if (major, minor) >= (9, 1)) {

@@ -10,5 +10,5 @@ mod grisu;
 mod parse;
 mod print;
 
-pub use parse::{parse_float, parse_float_bound, parse_integer};
+pub use parse::{parse_decimal_bound, parse_decimal_float, parse_float, parse_float_bound, parse_integer};
 pub use print::{DoubleText, percent_17g, shortest, whole};

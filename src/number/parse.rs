@@ -28,15 +28,38 @@ pub fn parse_float(text: &[u8]) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
-/// Reads the end of an interval of scores, with which the servers are less strict: overflow is infinity, what vanishes
+/// The same without hexadecimal floats.
+pub fn parse_decimal_float(text: &[u8]) -> Option<f64> {
+    let (_, size) = unsigned(text);
+    if matches!(size, [b'0', b'x' | b'X', ..]) { None } else { parse_float(text) }
+}
+
+/// Reads the end of an interval of scores as redis 8.0 and valkey 9.1: overflow is infinity, what vanishes is zero, an
+/// empty text is zero, a zero byte ends it. No spaces, no hexadecimal.
+pub fn parse_decimal_bound(text: &[u8]) -> Option<f64> {
+    let text = up_to_zero_byte(text);
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let (negative, size) = unsigned(text);
+    parse_decimal_float(text).or_else(|| decimal(size).map(|value| if negative { -value } else { value }))
+}
+
+/// Reads the end of an interval of scores, with which the older servers are less strict: overflow is infinity, what vanishes
 /// is zero, an empty text is zero, spaces in front are skipped (as redis 7.0 and valkey 8.1, not by 8.0 and 9.1).
 pub fn parse_float_bound(text: &[u8]) -> Option<f64> {
+    let text = up_to_zero_byte(text);
     if text.is_empty() {
         return Some(0.0);
     }
     let text = &text[text.iter().take_while(|c| c.is_ascii_whitespace() || **c == 0x0b).count()..];
     let (negative, size) = unsigned(text);
     parse_float(text).or_else(|| decimal(size).map(|value| if negative { -value } else { value }))
+}
+
+/// What C takes for the text.
+fn up_to_zero_byte(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// Takes one sign off; `true` for a minus.

@@ -1,4 +1,5 @@
-//! Real clients, unmodified: redis-cli, redis-benchmark, redis-py, redis-rs, redis_exporter.
+//! Real clients, unmodified: redis-cli, valkey-cli, redis-benchmark, redis-py, node-redis, ioredis, valkey-glide, redis-rs,
+//! redis_exporter.
 
 use crate::support::folder::{self, peer};
 use crate::support::real::Real;
@@ -63,6 +64,34 @@ fn redis_py() {
     assert!(said.contains("RESP2 ok") && said.contains("RESP3 ok"), "{said}");
 }
 
+/// Runs a program for node; it says `ok` behind each of these, and anything else it meets ends it with an error.
+fn node(script: &str, done: &[&str]) {
+    let Some((master, remora)) = pair() else { return };
+    let Some(packages) = peer("node") else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
+    let mut command = Command::new("node");
+    command.env("PACKAGES", packages).arg(script).args([remora.port.to_string(), master.port.to_string()]);
+    let said = output(&mut command);
+    for part in done {
+        assert!(said.contains(&format!("{part} ok")), "{said}");
+    }
+}
+
+#[test]
+fn node_redis() {
+    node("node_redis.mjs", &["RESP2", "RESP3", "readonly", "cache", "messages"]);
+}
+
+#[test]
+fn ioredis() {
+    node("ioredis.mjs", &["reads", "messages"]);
+}
+
+#[test]
+fn valkey_glide() {
+    node("valkey_glide.mjs", &["RESP2", "RESP3"]);
+}
+
 #[test]
 fn redis_rs() {
     let Some((_master, remora)) = pair() else { return };
@@ -83,6 +112,49 @@ fn redis_rs() {
         let refused: redis::RedisResult<()> = connection.set("k", "v");
         assert_eq!(refused.unwrap_err().code(), Some("READONLY"));
     }
+}
+
+/// What people type, and the modes in which a cli asks by itself.
+#[test]
+fn a_cli_looks_around() {
+    let Some((_master, remora)) = pair() else { return };
+    for name in ["redis-8.0", "valkey-9.1"] {
+        let Some(program) = peer(&format!("{name}-cli")) else { return };
+        let cli = || {
+            let mut command = Command::new(&program);
+            command.args(["-p", &remora.port.to_string()]);
+            command
+        };
+        let typed =
+            typed(cli().arg("-3"), "GET s:text\nSELECT 15\nGET last\nSET a b\nMULTI\nGET last\nEXEC\nNOSUCH\n");
+        for expected in ["hello world", "db15", "READONLY", "QUEUED", "ERR unknown command"] {
+            assert!(typed.contains(expected), "{name}: no {expected} in {typed}");
+        }
+        assert!(output(cli().args(["--bigkeys", "-i", "0"])).contains("Biggest"), "{name} --bigkeys");
+        assert!(output(cli().arg("--memkeys")).contains("keys"), "{name} --memkeys");
+        let scanned = output(cli().args(["--scan", "--pattern", "set:*"]));
+        assert!(scanned.lines().any(|line| line == "set:small"), "{name} --scan: {scanned}");
+        let latency = output(cli().args(["--latency", "--raw", "-i", "0.1"]));
+        assert_eq!(latency.split_whitespace().count(), 4, "{name} --latency: {latency}");
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let stat = cli()
+            .args(["--stat", "-i", "0.01"])
+            .stdin(Stdio::null())
+            .stdout(log.reopen().expect("a file"))
+            .spawn();
+        let _stat = Running(stat.expect("starting a cli"));
+        let shown = || std::fs::read_to_string(log.path()).unwrap_or_default();
+        wait::until("--stat shows lines", SOON, || shown().lines().count() >= 10);
+    }
+}
+
+/// What a program says to these lines of input.
+fn typed(command: &mut Command, lines: &str) -> String {
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("starting a client");
+    std::io::Write::write_all(&mut child.stdin.take().expect("its input"), lines.as_bytes()).expect("typing");
+    let output = child.wait_with_output().expect("its output");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
 /// A process that ends with its test.

@@ -1,8 +1,7 @@
-//! Every write row is refused to clients, with the words of a real replica: arity first, then READONLY.
+//! Every write row is refused to clients: arity first, then READONLY. `replies::refused` compares with real replicas.
 
 use crate::support::client::{Client, encode};
 use crate::support::fixture::Fixture;
-use crate::support::real::Real;
 use crate::support::remora::Remora;
 use crate::support::script::Master;
 use remora::command::row::Row;
@@ -56,38 +55,4 @@ fn every_write_row_is_refused_after_its_arity() {
     }
     assert!(rows > 100, "only {rows} write rows");
     assert_eq!(client.digest(), before, "nothing was written");
-}
-
-fn refused_as_a_real_replica_does(server: &str) {
-    let Some(master) = Real::start(server, &[]) else { return };
-    let followed = format!("--replicaof 127.0.0.1 {}", master.port);
-    let Some(replica) = Real::start(server, &[&followed]) else { return };
-    let remora = Remora::follow(master.port, &[]);
-    remora.wait_linked();
-    let (mut real, mut ours) = (replica.client(), remora.client());
-    let mut wrong = Vec::new();
-    for row in table::rows().filter(|row| row.is_write()) {
-        let (fitting, unfit) = requests(row);
-        for request in unfit.into_iter().chain([fitting]) {
-            let expected = ask(&mut real, &request);
-            if expected.starts_with("-ERR unknown") {
-                continue;
-            }
-            let found = ask(&mut ours, &request);
-            if expected != found {
-                wrong.push(format!("{}\n  real   {expected}\n  remora {found}", request.escape_ascii()));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "refusals unlike {server}:\n{}", wrong.join("\n"));
-}
-
-#[test]
-fn refused_as_redis_does() {
-    refused_as_a_real_replica_does("redis-8.0");
-}
-
-#[test]
-fn refused_as_valkey_does() {
-    refused_as_a_real_replica_does("valkey-9.1");
 }

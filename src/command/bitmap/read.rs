@@ -5,6 +5,7 @@ use crate::command::args::Args;
 use crate::command::context::ReadCx;
 use crate::dataset::bits;
 use crate::dataset::string::{byte_range, clamped_range};
+use crate::number;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use std::ops::Range;
@@ -24,23 +25,27 @@ struct Span {
 }
 
 impl Span {
-    /// `[start [end [BYTE|BIT]]]`; without any, the whole string.
-    fn parse(args: &mut Args<'_>) -> Result<Self, Refusal> {
+    /// `[start [end [BYTE|BIT]]]`; without any, the whole string. A wrong unit is told of before a wrong end if
+    /// `unit_first`, and too many words before all.
+    fn parse(args: &mut Args<'_>, unit_first: bool) -> Result<Self, Refusal> {
         let mut span = Self { start: 0, end: None, in_bits: false };
+        if args.remaining() > 3 {
+            return Err(Refusal::SYNTAX);
+        }
         if args.remaining() > 0 {
             span.start = args.integer()?;
         }
-        if args.remaining() > 1 {
-            let end = args.integer()?;
+        if let Some(end) = args.optional() {
+            let end = number::parse_integer(end).ok_or(Refusal::NOT_AN_INTEGER);
+            if !unit_first {
+                end.clone()?;
+            }
             span.in_bits = args.take("bit");
-            if !span.in_bits && !args.take("byte") {
+            if !span.in_bits && !args.is_empty() && !args.take("byte") {
                 return Err(Refusal::SYNTAX);
             }
-            span.end = Some(end);
-        } else if args.remaining() > 0 {
-            span.end = Some(args.integer()?);
+            span.end = Some(end?);
         }
-        args.end()?;
         Ok(span)
     }
 
@@ -58,10 +63,12 @@ impl Span {
 
 pub(super) fn bitcount(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let key = args.require()?;
-    if args.remaining() == 1 {
+    let valkey = cx.dialect().is_valkey();
+    // Valkey 8 made the end optional.
+    if args.remaining() == 1 && !valkey {
         return Err(Refusal::SYNTAX);
     }
-    let span = Span::parse(args)?;
+    let span = Span::parse(args, valkey)?;
     let bytes = cx.string(key)?.unwrap_or_default();
     let ones = bits::count(bytes, span.bits(bytes.len(), byte_range));
     out.integer(i64::try_from(ones).unwrap_or(i64::MAX));
@@ -74,7 +81,7 @@ pub(super) fn bitpos(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> R
     if !(0..=1).contains(&bit) {
         return Err(Refusal::text("ERR The bit argument must be 1 or 0."));
     }
-    let (bit, span) = (bit == 1, Span::parse(args)?);
+    let (bit, span) = (bit == 1, Span::parse(args, true)?);
     let Some(bytes) = cx.string(key)? else {
         out.integer(if bit { -1 } else { 0 });
         return Ok(());

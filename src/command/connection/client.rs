@@ -31,19 +31,17 @@ pub(super) fn setname(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Rep
 pub(super) fn setinfo(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let (option, value) = (args.require()?, args.require()?);
     let client = cx.session.client();
+    let named = String::from_utf8_lossy(option);
     match option.to_ascii_lowercase().as_slice() {
         b"lib-name" => {
-            let value = printable(value, "lib-name")?.to_vec();
+            let value = printable(value, &named)?.to_vec();
             client.change_names(|names| names.lib_name = value);
         }
         b"lib-ver" => {
-            let value = printable(value, "lib-ver")?.to_vec();
+            let value = printable(value, &named)?.to_vec();
             client.change_names(|names| names.lib_ver = value);
         }
-        _ => {
-            let option = String::from_utf8_lossy(option);
-            return Err(Refusal::text(format!("ERR Unrecognized option '{option}'")));
-        }
+        _ => return Err(Refusal::text(format!("ERR Unrecognized option '{named}'"))),
     }
     out.ok();
     Ok(())
@@ -95,6 +93,9 @@ pub(super) fn pause(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply
     };
     args.end()?;
     let ms = match timeout {
+        Ok(ms @ 0..) if cx.now.0.checked_add(ms).is_none() => {
+            return Err(Refusal::text("ERR timeout is out of range"));
+        }
         Ok(ms @ 0..) => ms,
         Ok(_) => return Err(Refusal::text("ERR timeout is negative")),
         Err(_) => return Err(Refusal::text("ERR timeout is not an integer or out of range")),

@@ -177,7 +177,9 @@ fn log_in(cx: &mut SessionCx<'_>, command: &[u8], user: &[u8], password: &[u8]) 
 }
 
 fn select(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let index = u32::try_from(args.integer()?).map_err(|_| Refusal::DB_OUT_OF_RANGE)?;
+    let index = i32::try_from(args.integer()?)
+        .map_err(|_| Refusal::text("ERR value is out of range, value must between -2147483648 and 2147483647"))?;
+    let index = u32::try_from(index).map_err(|_| Refusal::DB_OUT_OF_RANGE)?;
     if cx.data.db(DbIndex(index)).is_none() {
         return Err(Refusal::DB_OUT_OF_RANGE);
     }

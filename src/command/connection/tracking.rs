@@ -128,8 +128,7 @@ impl<'a> Asked<'a> {
 
 /// `CLIENT CACHING YES|NO`: about the next command.
 pub(super) fn caching(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let tracker = cx.session.tracker_mut().filter(|tracker| tracker.options().optin || tracker.options().optout);
-    let tracker = tracker.ok_or(Refusal::text(
+    let tracker = cx.session.tracker_mut().ok_or(Refusal::text(
         "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
     ))?;
     let only = |answer: &str, mode: &str| {

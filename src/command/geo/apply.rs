@@ -12,13 +12,13 @@ use std::collections::HashSet;
 /// No master sends it; kept for streams that were put together by others.
 pub(super) fn geoadd(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
-    let options = AddOptions::parse_of_geoadd(args)?;
+    let (options, dialect) = (AddOptions::parse_of_geoadd(args)?, cx.limits().dialect);
     if args.is_empty() || !args.remaining().is_multiple_of(3) {
         return Err(Refusal::SYNTAX);
     }
     let mut pairs = Vec::with_capacity(args.remaining() / 3);
     while !args.is_empty() {
-        let score = point(args)?.score();
+        let score = point(args, dialect)?.score();
         pairs.push((score, args.require()?));
     }
     add_pairs(cx, key, options, &pairs)
@@ -51,7 +51,7 @@ fn search_and_store(
         Some(ValueRef::ZSet(zset)) => Some(zset),
         Some(_) => return Err(Refusal::WRONG_TYPE),
     };
-    let query = Query::parse(args, form, zset, cx.limits().dialect, "GEOSEARCHSTORE")?;
+    let query = Query::parse(args, form, zset, cx.limits().dialect)?;
     let Some(destination) = destination.or(query.store) else { return Ok(()) };
     let (mut pairs, mut seen) = (Pairs::new(), HashSet::new());
     for found in zset.map_or_else(Vec::new, |zset| query.run(zset)) {

@@ -58,25 +58,25 @@ struct Parts {
 }
 
 impl<'a> Query<'a> {
-    /// Reads everything behind the key of `source`, which is `None` if that is missing. `command` is for refusals.
+    /// Reads everything behind the key of `source`, which is `None` if that is missing.
     pub(super) fn parse(
         args: &mut Args<'a>,
         form: Form,
         source: Option<&ZSet>,
         dialect: Dialect,
-        command: &str,
     ) -> Result<Self, Refusal> {
+        let command = String::from_utf8_lossy(args.word(0).unwrap_or_default());
         let mut parts = Parts::default();
         match form {
             Form::Radius | Form::RadiusReadOnly => {
-                parts.centre = Some(point(args)?);
-                parts.shape = Some(circle(args)?);
+                parts.centre = Some(point(args, dialect)?);
+                parts.shape = Some(circle(args, dialect)?);
             }
             Form::RadiusByMember | Form::RadiusByMemberReadOnly => {
                 let member = args.require()?;
                 if source.is_some() {
                     parts.centre = place_of(source, member, dialect)?;
-                    parts.shape = Some(circle(args)?);
+                    parts.shape = Some(circle(args, dialect)?);
                 } else {
                     // neither is looked at
                     args.require()?;
@@ -90,14 +90,14 @@ impl<'a> Query<'a> {
         while !args.is_empty() {
             let known = query.take_option(args, form)?
                 || searches && parts.take(args, source, dialect)?
-                || searches && dialect.has_geo_polygons() && parts.take_polygon(args, command)?;
+                || searches && dialect.has_geo_polygons() && parts.take_polygon(args, dialect)?;
             if !known {
                 return Err(Refusal::SYNTAX);
             }
         }
         query.check(form)?;
         if searches {
-            parts.check(command, dialect)?;
+            parts.check(&command, dialect)?;
         }
         if query.any && query.count == 0 {
             return Err(Refusal::text("ERR the ANY argument requires COUNT argument"));
@@ -190,11 +190,11 @@ impl Parts {
             self.centre = place_of(source, args.require()?, dialect)?;
             self.has_member = true;
         } else if is_free && behind >= 2 && !self.has_member && args.take("fromlonlat") {
-            self.centre = Some(point(args)?);
+            self.centre = Some(point(args, dialect)?);
         } else if is_free && behind >= 2 && !is_box && args.take("byradius") {
-            self.shape = Some(circle(args)?);
+            self.shape = Some(circle(args, dialect)?);
         } else if is_free && behind >= 3 && !is_circle && args.take("bybox") {
-            self.shape = Some(rectangle(args)?);
+            self.shape = Some(rectangle(args, dialect)?);
         } else {
             return Ok(false);
         }
@@ -202,16 +202,15 @@ impl Parts {
     }
 
     /// Takes BYPOLYGON, which is centre and shape in one.
-    fn take_polygon(&mut self, args: &mut Args<'_>, command: &str) -> Result<bool, Refusal> {
+    fn take_polygon(&mut self, args: &mut Args<'_>, dialect: Dialect) -> Result<bool, Refusal> {
         let is_free = self.centre.is_none() && !self.has_member && self.shape.is_none();
         if !is_free || args.remaining() < 2 || !args.take("bypolygon") {
             return Ok(false);
         }
         let count = args.integer().map_err(|_| Refusal::text("ERR invalid number of vertices"))?;
         let count = usize::try_from(count).ok().filter(|count| *count >= 3 && *count <= args.remaining() / 2);
-        let count = count
-            .ok_or_else(|| Refusal::text(format!("ERR {command} BYPOLYGON must have at least 3 vertices")))?;
-        self.polygon = Some((0..count).map(|_| point(args)).collect::<Result<_, _>>()?);
+        let count = count.ok_or_else(|| Refusal::text("ERR GEOSEARCH BYPOLYGON must have at least 3 vertices"))?;
+        self.polygon = Some((0..count).map(|_| point(args, dialect)).collect::<Result<_, _>>()?);
         Ok(true)
     }
 
@@ -253,15 +252,15 @@ fn place_of(source: Option<&ZSet>, member: &[u8], dialect: Dialect) -> Result<Op
 }
 
 /// Reads `longitude latitude`.
-pub(super) fn point(args: &mut Args<'_>) -> Result<Point, Refusal> {
-    let (longitude, latitude) = (args.float()?, args.float()?);
+pub(super) fn point(args: &mut Args<'_>, dialect: Dialect) -> Result<Point, Refusal> {
+    let (longitude, latitude) = (args.float_as(dialect)?, args.float_as(dialect)?);
     Point::new(longitude, latitude)
         .ok_or_else(|| Refusal::text(format!("ERR invalid longitude,latitude pair {longitude:.6},{latitude:.6}")))
 }
 
 /// Reads `radius unit`; answers the metres of the unit, too.
-fn circle(args: &mut Args<'_>) -> Result<(Shape, f64), Refusal> {
-    let radius = args.float().map_err(|_| Refusal::text("ERR need numeric radius"))?;
+fn circle(args: &mut Args<'_>, dialect: Dialect) -> Result<(Shape, f64), Refusal> {
+    let radius = args.float_as(dialect).map_err(|_| Refusal::text("ERR need numeric radius"))?;
     if radius < 0.0 {
         return Err(Refusal::text("ERR radius cannot be negative"));
     }
@@ -269,9 +268,9 @@ fn circle(args: &mut Args<'_>) -> Result<(Shape, f64), Refusal> {
 }
 
 /// Reads `width height unit`.
-fn rectangle(args: &mut Args<'_>) -> Result<(Shape, f64), Refusal> {
-    let width = args.float().map_err(|_| Refusal::text("ERR need numeric width"))?;
-    let height = args.float().map_err(|_| Refusal::text("ERR need numeric height"))?;
+fn rectangle(args: &mut Args<'_>, dialect: Dialect) -> Result<(Shape, f64), Refusal> {
+    let width = args.float_as(dialect).map_err(|_| Refusal::text("ERR need numeric width"))?;
+    let height = args.float_as(dialect).map_err(|_| Refusal::text("ERR need numeric height"))?;
     if width < 0.0 || height < 0.0 {
         return Err(Refusal::text("ERR height or width cannot be negative"));
     }

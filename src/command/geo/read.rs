@@ -35,8 +35,10 @@ fn coordinates(cx: &ReadCx<'_>, out: &mut Reply, point: Point) {
 
 pub(super) fn geodist(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let (key, from, to) = (args.require()?, args.require()?, args.require()?);
+    if args.remaining() > 1 {
+        return Err(Refusal::SYNTAX);
+    }
     let unit_metres = if args.is_empty() { 1.0 } else { query::unit(args)? };
-    args.end()?;
     let scores = cx.zset(key)?.and_then(|zset| Some((zset.score(from)?, zset.score(to)?)));
     match scores {
         None => out.null(),
@@ -60,26 +62,20 @@ pub(super) fn geohash(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> 
 }
 
 pub(super) fn geosearch(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    search(cx, args, out, Form::Search, "GEOSEARCH")
+    search(cx, args, out, Form::Search)
 }
 
 pub(super) fn georadius_ro(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    search(cx, args, out, Form::RadiusReadOnly, "GEORADIUS_RO")
+    search(cx, args, out, Form::RadiusReadOnly)
 }
 
 pub(super) fn georadiusbymember_ro(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    search(cx, args, out, Form::RadiusByMemberReadOnly, "GEORADIUSBYMEMBER_RO")
+    search(cx, args, out, Form::RadiusByMemberReadOnly)
 }
 
-fn search(
-    cx: &ReadCx<'_>,
-    args: &mut Args<'_>,
-    out: &mut Reply,
-    form: Form,
-    command: &str,
-) -> Result<(), Refusal> {
+fn search(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply, form: Form) -> Result<(), Refusal> {
     let zset = cx.zset(args.require()?)?;
-    let query = Query::parse(args, form, zset, cx.dialect(), command)?;
+    let query = Query::parse(args, form, zset, cx.dialect())?;
     let found = zset.map_or_else(Vec::new, |zset| query.run(zset));
     out.array(found.len());
     found.iter().for_each(|found| tell(cx, out, &query, found));

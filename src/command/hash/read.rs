@@ -132,12 +132,12 @@ fn random<'a>(cx: &ReadCx<'_>, hash: &'a Hash, wanted: Wanted) -> Vec<Entry<'a>>
 
 pub(super) fn hscan(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let key = args.require()?;
-    let cursor = scan::cursor(args)?;
+    let cursor = scan::cursor(args, cx.dialect())?;
     let Some(hash) = cx.hash(key)? else {
         scan::empty_page(out);
         return Ok(());
     };
-    let options = scan::options(args, ScanOf::Hash)?;
+    let options = scan::options(args, ScanOf::Hash, cx.dialect())?;
     let (mut page, mut scratch) = (Vec::new(), IntText::default());
     let next = hash.scan(cursor, options.count, |entry| {
         if !entry.is_expired(cx.now) && options.accepts(entry.field.text(&mut scratch)) {

@@ -70,7 +70,7 @@ pub static ROWS: &[Row] = &[
         "SCAN 0 MATCH",
         "SCAN 0 NOSUCH 1",
     ]),
-    read("randomkey", 1, Keys::None, walk::randomkey),
+    read("randomkey", 1, Keys::None, walk::randomkey).samples(&["RANDOMKEY"]),
     container("object", -2),
     read("object encoding", 3, Keys::One(2), object::encoding).samples(&[
         "OBJECT ENCODING s:a",

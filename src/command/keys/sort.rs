@@ -4,10 +4,11 @@ use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::{ApplyCx, ReadCx};
 use crate::config::EventClasses;
+use crate::dataset::Dialect;
 use crate::dataset::list::List;
 use crate::dataset::packed::listpack::{Element, IntText};
 use crate::dataset::{Keyspace, Value, ValueMut, ValueRef};
-use crate::resp::number::parse_float;
+use crate::number::{parse_decimal_bound, parse_decimal_float, parse_float, parse_float_bound};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use std::cmp::Ordering;
@@ -69,6 +70,8 @@ struct World<'a> {
     keyspace: &'a Keyspace,
     /// Hides what is expired; `None` for the stream, to which everything is present.
     now: Option<UnixMs>,
+    /// Whose numbers are read; `None` for the stream.
+    reader: Option<Dialect>,
 }
 
 impl<'a> World<'a> {
@@ -145,7 +148,11 @@ fn sort_elements<'a>(
     let mut weighted = Vec::with_capacity(elements.len());
     for element in elements {
         let by = request.by.map_or(Some(element), |by| world.look(by, element));
-        let weight = if request.alpha { Weight::Text(by) } else { Weight::Number(by.map_or(Ok(0.0), number)?) };
+        let weight = if request.alpha {
+            Weight::Text(by)
+        } else {
+            Weight::Number(by.map_or(Ok(0.0), |by| number(by, world.reader))?)
+        };
         weighted.push((weight, element));
     }
     // Texts that tie (BY ... ALPHA) keep their order, as in the servers unless there is a LIMIT too: then theirs is
@@ -166,17 +173,22 @@ fn by_text(a: Element<'_>, b: Element<'_>) -> Ordering {
     a.text(&mut IntText::default()).cmp(b.text(&mut IntText::default()))
 }
 
-/// A weight. The servers differ in what they take beside plain numbers; this takes what any of them does: spaces
-/// in front and hexadecimal (strtod, up to 7.0 and Valkey 8.1), the empty text for 0 (all but Valkey 9.1), and whatever
-/// comes behind a zero byte (redis 8.0 under a random workload).
-fn number(element: Element<'_>) -> Result<f64, Refusal> {
+/// A weight. The servers differ in what they take beside plain numbers: spaces in front and hexadecimal (strtod, up to 7.0
+/// and Valkey 8.1), the empty text for 0 (all but Valkey 9.1), what overflows or vanishes (redis 8.0); a zero byte ends
+/// the number for all. For the stream, whose master has sorted already, this takes what any of them does.
+fn number(element: Element<'_>, reader: Option<Dialect>) -> Result<f64, Refusal> {
     let mut scratch = IntText::default();
     let text = match element {
         Element::Int(n) => return Ok(n as f64),
-        element => element.text(&mut scratch).trim_ascii_start(),
+        element => element.text(&mut scratch).split(|byte| *byte == 0).next().unwrap_or_default(),
     };
-    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    let value = if text.is_empty() { Some(0.0) } else { parse_float(text) };
+    let value = match (reader, text.trim_ascii_start()) {
+        (Some(Dialect::Redis(8.., _)), _) => parse_decimal_bound(text),
+        (Some(Dialect::Valkey(9.., _)), _) => parse_decimal_float(text),
+        (_, b"") => Some(0.0),
+        (Some(_), text) => parse_float(text),
+        (None, text) => parse_float_bound(text),
+    };
     // -0 and 0 are the same weight.
     let value = value.map(|value| value + 0.0);
     value.ok_or_else(|| Refusal::text("ERR One or more scores can't be converted into double"))
@@ -187,7 +199,7 @@ pub(super) fn sort_ro(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> 
     let key = args.require()?;
     let request = Request::parse(args, false)?;
     let value = cx.lookup(key)?.map(|entry| entry.value());
-    let world = World { keyspace: cx.keyspace()?, now: Some(cx.now) };
+    let world = World { keyspace: cx.keyspace()?, now: Some(cx.now), reader: Some(cx.dialect()) };
     let elements = sorted(value, &request, world)?;
     let elements = &elements[request.range(elements.len())];
     out.array(elements.len() * request.get.len().max(1));
@@ -213,7 +225,7 @@ pub(super) fn sort(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     let request = Request::parse(args, true)?;
     let Some(target) = request.store else { return Ok(()) };
     let limits = cx.limits();
-    let world = World { keyspace: cx.keyspace()?, now: None };
+    let world = World { keyspace: cx.keyspace()?, now: None, reader: None };
     let elements = sorted(world.value(key), &request, world)?;
     let range = request.range(elements.len());
     let mut result = Vec::with_capacity(range.len() * request.get.len().max(1));
@@ -239,6 +251,7 @@ pub(super) fn sort(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
 #[cfg(test)]
 mod tests {
     use crate::command::testing::Bench;
+    use crate::dataset::Dialect;
 
     fn bench() -> Bench {
         Bench::after(&[
@@ -253,6 +266,13 @@ mod tests {
             "RPUSH odd \" 2\" 0x1 \"\"",
             "RPUSH zero \"7\\x00b\" 5",
         ])
+    }
+
+    #[test]
+    fn older_servers_take_what_strtod_takes() {
+        let mut bench = bench();
+        bench.data.limits.dialect = Dialect::Redis(7, 0);
+        assert_eq!(bench.ask("SORT_RO odd"), "*3 $0  $3 0x1 $2  2");
     }
 
     #[test]
@@ -271,7 +291,7 @@ mod tests {
         check("SORT_RO l BY w:* ALPHA", "*4 $1 3 $1 2 $1 2 $1 1");
         check("SORT_RO l BY h:*->f DESC", "*4 $1 1 $1 3 $1 2 $1 2");
         check("SORT_RO l LIMIT 3 1 GET # GET w:* GET h:*->f GET nostar GET h:*->", "*5 $1 3 $-1 $1 8 $-1 $-1");
-        check("SORT_RO odd", "*3 $0  $3 0x1 $2  2");
+        check("SORT_RO odd", "-ERR One or more scores can't be converted into double");
         check("SORT_RO zero", "*2 $1 5 $3 7\0b");
         check("SORT_RO missing", "*0");
         check("SORT_RO w:1", "-WRONGTYPE Operation against a key holding the wrong kind of value");

@@ -4,7 +4,7 @@ use crate::command::args::Args;
 use crate::command::context::ReadCx;
 use crate::command::glob;
 use crate::command::scan::{ScanOf, cursor, options};
-use crate::dataset::{EntryRef, ValueKind, ValueRef};
+use crate::dataset::{EntryRef, ValueRef};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
@@ -38,15 +38,8 @@ pub(super) fn keys(
 
 /// `SCAN cursor [MATCH pattern] [COUNT n] [TYPE name]`. An unknown type matches nothing; Valkey refuses it.
 pub(super) fn scan(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let cursor = cursor(args)?;
-    let options = options(args, ScanOf::Keys)?;
-    if let Some(kind) = options.kind
-        && cx.dialect().is_valkey()
-        && !is_known_type(kind)
-    {
-        let kind = String::from_utf8_lossy(kind);
-        return Err(Refusal::text(format!("ERR unknown type name '{kind}'")));
-    }
+    let cursor = cursor(args, cx.dialect())?;
+    let options = options(args, ScanOf::Keys, cx.dialect())?;
     let mut found = Vec::new();
     let next = cx.keyspace()?.scan(cursor, options.count, |entry| {
         let fits = options.kind.is_none_or(|kind| is_of_type(&entry, kind));
@@ -59,11 +52,6 @@ pub(super) fn scan(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Res
     out.array(found.len());
     found.iter().for_each(|key| out.bulk(key));
     Ok(())
-}
-
-fn is_known_type(name: &[u8]) -> bool {
-    use ValueKind::{Hash, List, Set, Str, Stream, ZSet};
-    [Str, List, Set, ZSet, Hash, Stream].iter().any(|kind| name.eq_ignore_ascii_case(kind.name().as_bytes()))
 }
 
 /// A marked key is of the type of its module.

@@ -105,12 +105,12 @@ fn rank(text: &[u8]) -> Result<i64, Refusal> {
     }
 }
 
-/// A limit of which 0 is none.
+/// A limit of which 0 is none. What is no number is refused as a negative one.
 fn limit(args: &mut Args<'_>, negative: &'static str) -> Result<usize, Refusal> {
-    match usize::try_from(args.integer()?) {
-        Ok(0) => Ok(usize::MAX),
-        Ok(limit) => Ok(limit),
-        Err(_) => Err(Refusal::text(negative)),
+    match args.integer().map(usize::try_from) {
+        Ok(Ok(0)) => Ok(usize::MAX),
+        Ok(Ok(limit)) => Ok(limit),
+        _ => Err(Refusal::text(negative)),
     }
 }
 

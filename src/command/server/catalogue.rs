@@ -6,6 +6,7 @@ use crate::command::facts::{Begin, Facts, Find, KeySpec, words};
 use crate::command::keys_of::{KeysRefused, keys_of};
 use crate::command::row::Row;
 use crate::command::{glob, help, table};
+use crate::dataset::Dialect;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use std::sync::LazyLock;
@@ -42,9 +43,9 @@ fn by_name(name: &[u8]) -> Option<&'static Entry> {
     all().find(|entry| entry.facts.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
-pub(super) fn command(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+pub(super) fn command(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     out.array(CATALOGUE.len());
-    CATALOGUE.iter().for_each(|entry| describe(entry, out));
+    CATALOGUE.iter().for_each(|entry| describe(entry, cx.dialect(), out));
     Ok(())
 }
 
@@ -61,14 +62,15 @@ pub(super) fn info(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply)
     out.array(args.remaining());
     for name in args {
         match by_name(name) {
-            Some(entry) => describe(entry, out),
-            None => out.null_array(),
+            Some(entry) => describe(entry, cx.dialect(), out),
+            None if cx.dialect().is_before_redis_7() => out.null_array(),
+            None => out.null(),
         }
     }
     Ok(())
 }
 
-fn describe(entry: &Entry, out: &mut Reply) {
+fn describe(entry: &Entry, dialect: Dialect, out: &mut Reply) {
     let facts = entry.facts;
     out.array(10);
     out.bulk(facts.name);
@@ -82,8 +84,13 @@ fn describe(entry: &Entry, out: &mut Reply) {
     words(facts.tips).for_each(|tip| out.bulk(tip));
     out.set(facts.key_specs().count());
     facts.key_specs().for_each(|spec| describe_keys(spec, out));
+    // No subcommands are an empty set to Redis.
+    if entry.subs.is_empty() && !dialect.is_valkey() {
+        out.set(0);
+        return;
+    }
     out.array(entry.subs.len());
-    entry.subs.iter().for_each(|sub| describe(sub, out));
+    entry.subs.iter().for_each(|sub| describe(sub, dialect, out));
 }
 
 fn simple_set(list: &'static str, out: &mut Reply) {
@@ -222,13 +229,17 @@ fn keys_of_request<'a>(args: &mut Args<'a>) -> Result<Vec<(&'a [u8], &'static st
     };
     let row = found.row;
     let facts = Facts::of(row.name);
-    if facts.is_none_or(|facts| facts.key_specs.is_empty()) {
+    if !facts.is_some_and(|facts| facts.key_specs().any(|spec| !spec.flags.contains("not_key"))) {
         return Err(Refusal::text("ERR The command has no key arguments"));
     }
     if !row.arity_fits(request.len()) {
         return Err(Refusal::text("ERR Invalid number of arguments specified for command"));
     }
-    keys_of(found, &request).map_err(|KeysRefused| Refusal::text("ERR Invalid arguments specified for command"))
+    match keys_of(found, &request) {
+        Ok(keys) => Ok(keys),
+        Err(KeysRefused) if facts.is_some_and(|facts| facts.has("no_mandatory_keys")) => Ok(Vec::new()),
+        Err(KeysRefused) => Err(Refusal::text("ERR Invalid arguments specified for command")),
+    }
 }
 
 pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
@@ -262,7 +273,7 @@ mod tests {
                    $5\r\nindex\r\n$4\r\nspec\r\n*2\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n\
                    $5\r\nrange\r\n$4\r\nspec\r\n*6\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n\
                    $5\r\nlimit\r\n:0\r\n*0\r\n";
-        assert_eq!(client.ask("COMMAND INFO nosuch GET"), format!("*2\r\n*-1\r\n{get}"));
+        assert_eq!(client.ask("COMMAND INFO nosuch GET"), format!("*2\r\n$-1\r\n{get}"));
         let config = client.ask("COMMAND INFO config");
         assert!(config.contains("config|get") && config.contains("config|rewrite"), "{config}");
         let top = CATALOGUE.len();

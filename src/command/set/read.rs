@@ -72,12 +72,12 @@ fn random(set: &Set, wanted: Wanted) -> Vec<Element<'_>> {
 
 pub(super) fn sscan(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let key = args.require()?;
-    let cursor = scan::cursor(args)?;
+    let cursor = scan::cursor(args, cx.dialect())?;
     let Some(set) = cx.set(key)? else {
         scan::empty_page(out);
         return Ok(());
     };
-    let options = scan::options(args, ScanOf::Set)?;
+    let options = scan::options(args, ScanOf::Set, cx.dialect())?;
     let (mut page, mut scratch) = (Vec::new(), IntText::default());
     let next = set.scan(cursor, options.count, |member| {
         if options.accepts(member.text(&mut scratch)) {

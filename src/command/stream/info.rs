@@ -34,12 +34,14 @@ fn required<'a>(cx: &ReadCx<'a>, key: &[u8]) -> Result<&'a Stream, Refusal> {
 
 /// `None` without FULL; else how much of every list is shown.
 fn full_option(args: &mut Args<'_>) -> Result<Option<usize>, Refusal> {
+    let sub = String::from_utf8_lossy(args.word(1).unwrap_or_default()).into_owned();
     let words = args.remaining();
     if words == 0 {
         return Ok(None);
     }
-    let wrong =
-        || Refusal::text("ERR unknown subcommand or wrong number of arguments for 'STREAM'. Try XINFO HELP.");
+    let wrong = || {
+        Refusal::text(format!("ERR unknown subcommand or wrong number of arguments for '{sub}'. Try XINFO HELP."))
+    };
     if !matches!(words, 1 | 3) || !args.take("FULL") {
         return Err(wrong());
     }

@@ -1,6 +1,7 @@
 //! What clients ask of the entries: XLEN, XRANGE, XREVRANGE, XREAD.
 
 use super::id::{self, INVALID_ID};
+use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ReadCx;
 use crate::command::row::Await;
@@ -91,7 +92,7 @@ pub(super) fn write_id(out: &mut Reply, id: StreamId) {
 
 /// XREAD, as redis 8.0. With BLOCK it asks to wait if there is nothing.
 pub(super) fn xread(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<Option<Await>, Refusal> {
-    let options = XreadOptions::parse(args)?;
+    let options = XreadOptions::parse(args, cx.now)?;
     let ids = args.clone().skip(args.remaining() / 2).collect::<Vec<_>>();
     let streams = requested(cx, args)?;
     let ready: Vec<_> = streams.iter().filter(|request| request.has_news()).collect();
@@ -143,12 +144,12 @@ struct XreadOptions {
 
 impl XreadOptions {
     /// Up to and with STREAMS.
-    fn parse(args: &mut Args<'_>) -> Result<Self, Refusal> {
+    fn parse(args: &mut Args<'_>, now: UnixMs) -> Result<Self, Refusal> {
         let mut options = Self { count: usize::MAX, block: None };
         loop {
             let more = args.remaining() > 1;
             if more && args.take("BLOCK") {
-                options.block = Some(timeout(args)?);
+                options.block = Some(timeout(args, now)?);
             } else if more && args.take("COUNT") {
                 let count = usize::try_from(args.integer()?.max(0)).unwrap_or(usize::MAX);
                 options.count = if count == 0 { usize::MAX } else { count };
@@ -169,8 +170,12 @@ fn only_group_reads(option: &str) -> Refusal {
     Refusal::text(format!("ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."))
 }
 
-fn timeout(args: &mut Args<'_>) -> Result<u64, Refusal> {
-    match args.integer().map(u64::try_from) {
+fn timeout(args: &mut Args<'_>, now: UnixMs) -> Result<u64, Refusal> {
+    let ms = args.integer();
+    if ms.as_ref().is_ok_and(|ms| now.0.checked_add(*ms).is_none()) {
+        return Err(Refusal::text("ERR timeout is out of range"));
+    }
+    match ms.map(u64::try_from) {
         Ok(Ok(ms)) => Ok(ms),
         Ok(Err(_)) => Err(Refusal::text("ERR timeout is negative")),
         Err(_) => Err(Refusal::text("ERR timeout is not an integer or out of range")),

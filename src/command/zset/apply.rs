@@ -153,7 +153,7 @@ pub(super) fn zremrangebyrank(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Resu
 
 pub(super) fn zremrangebyscore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let key = args.require()?;
-    let range = score_range(args.require()?, args.require()?)?;
+    let range = score_range(args.require()?, args.require()?, cx.limits().dialect)?;
     remove_range(cx, key, ("zremrangebyscore", Order::ChangeFirst), |zset| zset.score_range(&range))
 }
 
@@ -229,7 +229,7 @@ fn store_combined(
 ) -> Result<(), Refusal> {
     let destination = args.require()?;
     let keys = combine::keys(args, command)?;
-    let options = Options::parse(args, operation, keys.len(), false)?;
+    let options = Options::parse(args, operation, keys.len(), false, cx.limits().dialect)?;
     let inputs = keys.into_iter().map(|key| Input::of(cx.peek(key)?)).collect::<Result<Vec<_>, _>>()?;
     let pairs = combine::combine(operation, &inputs, &options);
     store(cx, destination, pairs, command)
@@ -237,7 +237,10 @@ fn store_combined(
 
 pub(super) fn zrangestore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (destination, source) = (args.require()?, args.require()?);
-    let query = Query::parse(args, Preset { unit: None, reverse: None, may_have_scores: false })?;
+    let query = Query::parse(
+        args,
+        Preset { unit: None, reverse: None, may_have_scores: false, dialect: cx.limits().dialect },
+    )?;
     let dialect = cx.limits().dialect;
     let mut pairs = cx.zset(source)?.map_or_else(Pairs::new, |zset| {
         let found = zset.range(query.ranks(zset, dialect));

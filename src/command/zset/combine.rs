@@ -4,10 +4,10 @@
 //! because floating point sums depend on it: inputs by ascending cardinality.
 
 use crate::command::args::Args;
-use crate::dataset::ValueRef;
 use crate::dataset::packed::listpack::IntText;
 use crate::dataset::set::Set;
 use crate::dataset::zset::{Pairs, ZSet};
+use crate::dataset::{Dialect, ValueRef};
 use crate::resp::refusal::Refusal;
 use hashbrown::HashMap;
 
@@ -63,6 +63,7 @@ impl Options {
         operation: Operation,
         inputs: usize,
         may_have_scores: bool,
+        dialect: Dialect,
     ) -> Result<Self, Refusal> {
         let mut options = Self::default();
         let combines_scores = operation != Operation::Difference;
@@ -70,7 +71,8 @@ impl Options {
             if combines_scores && args.remaining() > inputs && args.take("weights") {
                 options.weights.clear();
                 for _ in 0..inputs {
-                    let weight = args.float().map_err(|_| Refusal::text("ERR weight value is not a float"))?;
+                    let weight =
+                        args.float_as(dialect).map_err(|_| Refusal::text("ERR weight value is not a float"))?;
                     options.weights.push(weight);
                 }
             } else if combines_scores && args.remaining() >= 2 && args.take("aggregate") {

@@ -29,6 +29,8 @@ pub(super) struct Preset {
     pub(super) reverse: Option<bool>,
     /// WITHSCORES is known (not to ZRANGESTORE).
     pub(super) may_have_scores: bool,
+    /// Whose numbers are read.
+    pub(super) dialect: Dialect,
 }
 
 /// An interval.
@@ -74,7 +76,8 @@ impl<'a> Query<'a> {
             }
         }
         let (unit, reverse) = (unit.unwrap_or(Unit::Rank), reverse.unwrap_or(false));
-        if limit.is_some() && unit == Unit::Rank {
+        // A limit of -1 is none to the servers, so that it goes with everything.
+        if limit.is_some_and(|(_, count)| count != -1) && unit == Unit::Rank {
             return Err(Refusal::text(
                 "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
             ));
@@ -83,7 +86,7 @@ impl<'a> Query<'a> {
             return Err(Refusal::text("ERR syntax error, WITHSCORES not supported in combination with BYLEX"));
         }
         let (offset, limit) = limit.unwrap_or((0, -1));
-        let interval = Interval::parse(unit, first, second, reverse)?;
+        let interval = Interval::parse(unit, first, second, reverse, preset.dialect)?;
         Ok(Self { interval, reverse, offset, limit, with_scores })
     }
 
@@ -127,11 +130,17 @@ impl<'a> Query<'a> {
 }
 
 impl<'a> Interval<'a> {
-    fn parse(unit: Unit, first: &'a [u8], second: &'a [u8], reverse: bool) -> Result<Self, Refusal> {
+    fn parse(
+        unit: Unit,
+        first: &'a [u8],
+        second: &'a [u8],
+        reverse: bool,
+        dialect: Dialect,
+    ) -> Result<Self, Refusal> {
         let (min, max) = if reverse { (second, first) } else { (first, second) };
         Ok(match unit {
             Unit::Rank => Self::Rank(rank(first)?, rank(second)?),
-            Unit::Score => Self::Score(score_range(min, max)?),
+            Unit::Score => Self::Score(score_range(min, max, dialect)?),
             Unit::Lex => Self::Lex(lex_range(min, max)?),
         })
     }
@@ -158,13 +167,15 @@ fn mirrored(ranks: Range<usize>, len: usize) -> Range<usize> {
 }
 
 /// `min max` as scores: `(` in front of one that does not belong to it.
-pub(super) fn score_range(min: &[u8], max: &[u8]) -> Result<ScoreRange, Refusal> {
+pub(super) fn score_range(min: &[u8], max: &[u8], dialect: Dialect) -> Result<ScoreRange, Refusal> {
+    let read =
+        if dialect.reads_bounds_strictly() { number::parse_decimal_bound } else { number::parse_float_bound };
     let bound = |text: &[u8]| {
         let (score, is_exclusive) = match text {
             [b'(', rest @ ..] => (rest, true),
             _ => (text, false),
         };
-        let score = number::parse_float_bound(score).ok_or_else(|| Refusal::text(NOT_A_SCORE))?;
+        let score = read(score).ok_or_else(|| Refusal::text(NOT_A_SCORE))?;
         Ok::<_, Refusal>(ScoreBound { score, is_exclusive })
     };
     Ok(ScoreRange { min: bound(min)?, max: bound(max)? })

@@ -72,7 +72,7 @@ fn rank(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply, command: &str) ->
 
 pub(super) fn zcount(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let key = args.require()?;
-    let range = score_range(args.require()?, args.require()?)?;
+    let range = score_range(args.require()?, args.require()?, cx.dialect())?;
     out.count(cx.zset(key)?.map_or(0, |zset| zset.score_range(&range).len()));
     Ok(())
 }
@@ -116,7 +116,7 @@ fn range(
     reverse: Option<bool>,
 ) -> Result<(), Refusal> {
     let key = args.require()?;
-    let query = Query::parse(args, Preset { unit, reverse, may_have_scores: true })?;
+    let query = Query::parse(args, Preset { unit, reverse, may_have_scores: true, dialect: cx.dialect() })?;
     let Some(zset) = cx.zset(key)? else {
         out.array(0);
         return Ok(());
@@ -216,12 +216,12 @@ fn at_ranks<'a>(zset: &'a ZSet, ranks: &[usize]) -> impl ExactSizeIterator<Item 
 
 pub(super) fn zscan(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let key = args.require()?;
-    let cursor = scan::cursor(args)?;
+    let cursor = scan::cursor(args, cx.dialect())?;
     let Some(zset) = cx.zset(key)? else {
         scan::empty_page(out);
         return Ok(());
     };
-    let options = scan::options(args, ScanOf::ZSet)?;
+    let options = scan::options(args, ScanOf::ZSet, cx.dialect())?;
     let (mut page, mut scratch) = (Vec::new(), IntText::default());
     let next = zset.scan(cursor, options.count, |member, score| {
         if options.accepts(member.text(&mut scratch)) {
@@ -271,7 +271,7 @@ fn combined(
     command: &str,
 ) -> Result<(), Refusal> {
     let inputs = inputs(cx, args, command)?;
-    let options = Options::parse(args, operation, inputs.len(), true)?;
+    let options = Options::parse(args, operation, inputs.len(), true, cx.dialect())?;
     let mut found: Pairs = combine::combine(operation, &inputs, &options);
     zset::sort(&mut found);
     let found = found.iter().map(|(member, score)| (Element::Str(member), *score));

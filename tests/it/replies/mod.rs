@@ -1,50 +1,30 @@
-//! Every read row's samples, asked of remora and of a real replica of the same master: the replies agree byte by
-//! byte, in RESP2 and RESP3. Where the servers promise no order, the elements agree as a set.
+//! Requests of clients, asked of remora and of a real replica of the same master: the replies agree byte by byte, in
+//! RESP2 and RESP3. Where the servers promise no order, the elements agree as a set; where chance picks, in what is
+//! determined.
+//!
+//! `mod` asks the samples of the rows, of all five masters. `generated` asks what is made from the real servers' own
+//! syntax, `refused` every write in all the places where a client can try it.
 
-use crate::support::client::{Client, Value, encode, words};
+mod agree;
+mod generated;
+mod grammar;
+mod lexicon;
+mod reasons;
+mod refused;
+mod report;
+mod sessions;
+
+use crate::support::client::{Client, Value, encode, parsed as value, words};
 use crate::support::folder;
 use crate::support::real::{Real, for_each_master};
 use crate::support::remora::Remora;
 use crate::support::wait;
+use agree::{Agree, agreement, form, is_part_of, iterated, nearly, sorted};
 use remora::command::row::{Row, Run};
 use remora::command::table;
 use std::time::Duration;
 
 for_each_master!(read_rows_answer_as_a_real_replica_of_the_same_master);
-
-/// How two replies to a sample are compared.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Agree {
-    /// Byte by byte.
-    Exactly,
-    /// The same elements in any order.
-    AsSet,
-    /// The same pairs in any order.
-    AsPairs,
-    /// Whatever comes, in the same form and number: chance or the server's own clock decides.
-    InForm,
-    /// Numbers that run with the clock.
-    Nearly,
-    /// The whole iteration, as a set; the cursor is this argument.
-    Iterated(usize),
-    /// A payload: put back on the master, it has the digest of the original.
-    Restored,
-}
-
-fn agreement(row: &str) -> Agree {
-    match row {
-        "keys" | "smembers" | "sinter" | "sunion" | "sdiff" | "hkeys" | "hvals" => Agree::AsSet,
-        "hgetall" => Agree::AsPairs,
-        "randomkey" | "srandmember" | "hrandfield" | "zrandmember" | "object idletime" | "object freq" => {
-            Agree::InForm
-        }
-        "ttl" | "pttl" | "httl" | "hpttl" => Agree::Nearly,
-        "scan" => Agree::Iterated(1),
-        "hscan" | "sscan" | "zscan" => Agree::Iterated(2),
-        "dump" => Agree::Restored,
-        _ => Agree::Exactly,
-    }
-}
 
 /// Reads with which a real replica changes how it holds a value: a HyperLogLog's cached count, a sorted set's encoding.
 /// They come last.
@@ -76,20 +56,8 @@ fn compared(row: &Row) -> bool {
 }
 
 fn read_rows_answer_as_a_real_replica_of_the_same_master(server: &str) {
-    let Some(master) = Real::start(server, &["--repl-ping-replica-period 1"]) else { return };
-    fill(&master);
-    let followed = format!("--replicaof 127.0.0.1 {}", master.port);
-    let Some(replica) = Real::start(server, &[&followed]) else { return };
-    let remora = Remora::follow(master.port, &[]);
-    let offset = remora.wait_caught_up(&mut master.client());
-    wait::until("the real replica has caught up", Duration::from_secs(60), || {
-        let info = replica.client().info("replication");
-        info["master_link_status"] == "up" && info["slave_repl_offset"].parse().is_ok_and(|own: i64| own >= offset)
-    });
-
-    let connect = |port| [Client::connect(port), Client::connect_resp3(port)];
-    let mut sides =
-        Sides { server, real: connect(replica.port), ours: connect(remora.port), master: master.client() };
+    let Some(servers) = Servers::start(server) else { return };
+    let mut sides = servers.sides();
     let mut wrong = Vec::new();
     let mut asked = 0;
     let (last, first): (Vec<&Row>, Vec<&Row>) =
@@ -98,7 +66,7 @@ fn read_rows_answer_as_a_real_replica_of_the_same_master(server: &str) {
         for sample in row.samples {
             for protocol in [0, 1] {
                 asked += 1;
-                if let Err(difference) = sides.compare(row, sample, protocol) {
+                if let Err(difference) = sides.ask_both(row, sample, protocol) {
                     wrong.push(format!("RESP{} {sample}\n{difference}", protocol + 2));
                 }
             }
@@ -106,6 +74,37 @@ fn read_rows_answer_as_a_real_replica_of_the_same_master(server: &str) {
     }
     assert!(wrong.is_empty(), "{server}: {} of {asked} replies differ:\n{}", wrong.len(), wrong.join("\n"));
     assert!(asked > 200, "only {asked} samples");
+}
+
+/// A master with the data of `sample.txt`, a real replica of it, and remora.
+struct Servers {
+    master: Real,
+    replica: Real,
+    remora: Remora,
+}
+
+impl Servers {
+    /// All three, with the same data; `None` if the peer is not here.
+    fn start(name: &str) -> Option<Self> {
+        let master = Real::start(name, &["--repl-ping-replica-period 1"])?;
+        fill(&master);
+        let replica = Real::start(name, &[&format!("--replicaof 127.0.0.1 {}", master.port)])?;
+        let remora = Remora::follow(master.port, &[]);
+        let offset = remora.wait_caught_up(&mut master.client());
+        wait::until("the real replica has caught up", Duration::from_secs(60), || {
+            let info = replica.client().info("replication");
+            info["master_link_status"] == "up"
+                && info["slave_repl_offset"].parse().is_ok_and(|own: i64| own >= offset)
+        });
+        Some(Self { master, replica, remora })
+    }
+
+    /// New connections to all.
+    fn sides(&self) -> Sides<'_> {
+        let connect = |port| [Client::connect(port), Client::connect_resp3(port)];
+        let (real, ours) = (connect(self.replica.port), connect(self.remora.port));
+        Sides { server: &self.master.name, real, ours, master: self.master.client() }
+    }
 }
 
 /// The dataset that the samples ask about. Commands that this server does not know are left out.
@@ -131,33 +130,59 @@ struct Sides<'a> {
 }
 
 impl Sides<'_> {
-    fn compare(&mut self, row: &Row, sample: &str, protocol: usize) -> Result<(), String> {
+    /// Asks both for a sample.
+    fn ask_both(&mut self, row: &Row, sample: &str, protocol: usize) -> Result<(), String> {
         let request = words(sample);
-        let (real, ours) = (&mut self.real[protocol], &mut self.ours[protocol]);
-        let expected = ask(real, &request);
+        let expected = ask(&mut self.real[protocol], &request);
         if expected.to_ascii_lowercase().starts_with(b"-err unknown") {
             return Ok(());
         }
         if self.server == "redis-6.0" && (LEFT_BEHIND_BY_6.contains(&row.name) || expected.starts_with(b"-")) {
             return Ok(());
         }
-        let found = ask(ours, &request);
+        let found = ask(&mut self.ours[protocol], &request);
+        self.compare(row.name, &request, protocol, [&expected, &found])
+    }
+
+    /// Compares two replies to a request of this row.
+    fn compare(
+        &mut self,
+        row: &str,
+        request: &[Vec<u8>],
+        protocol: usize,
+        [expected, found]: [&[u8]; 2],
+    ) -> Result<(), String> {
         if expected == found {
             return Ok(());
         }
-        let both = (value(&expected), value(&found));
-        let agree = match agreement(row.name) {
+        let (real, ours) = (&mut self.real[protocol], &mut self.ours[protocol]);
+        let both = (value(expected), value(found));
+        let agree = match agreement(row) {
             _ if both.0.is_error() => self.same_error(&both.0, &both.1),
-            Agree::Exactly => !self.is_newest() && same_but_for_age(row.name, both),
+            Agree::Exactly => !self.is_newest() && same_but_for_age(row, both),
             Agree::AsSet => sorted(both.0, 1) == sorted(both.1, 1),
             Agree::AsPairs => sorted(both.0, 2) == sorted(both.1, 2),
             Agree::InForm => form(&both.0) == form(&both.1),
+            Agree::Picked => form(&both.0) == form(&both.1) && self.is_of_key(&request[1], protocol, &both.1),
             Agree::Nearly => nearly(&both.0, &both.1),
-            Agree::Iterated(at) => iterated(real, &request, at) == iterated(ours, &request, at),
+            Agree::Iterated(at) => {
+                !both.1.is_error() && iterated(real, request, at) == iterated(ours, request, at)
+            }
             Agree::Restored => self.restored(&request[1], &both.1),
         };
         let shown = |bytes: &[u8]| bytes.escape_ascii().to_string();
-        if agree { Ok(()) } else { Err(format!("  real   {}\n  remora {}", shown(&expected), shown(&found))) }
+        if agree { Ok(()) } else { Err(format!("  real   {}\n  remora {}", shown(expected), shown(found))) }
+    }
+
+    /// Is all of a reply in the collection at this key?
+    fn is_of_key(&mut self, key: &[u8], protocol: usize, picked: &Value) -> bool {
+        let client = &mut self.real[protocol];
+        let whole = match client.command(&[&b"TYPE"[..], key]).text().as_str() {
+            "set" => client.command(&[&b"SMEMBERS"[..], key]),
+            "hash" => client.command(&[&b"HGETALL"[..], key]),
+            _ => client.command(&[&b"ZRANGE"[..], key, b"0", b"-1", b"WITHSCORES"]),
+        };
+        is_part_of(picked, &whole)
     }
 
     fn is_newest(&self) -> bool {
@@ -175,15 +200,19 @@ impl Sides<'_> {
 
     fn restored(&mut self, key: &[u8], payload: &Value) -> bool {
         let Value::Bulk(payload) = payload else { return false };
-        let scratch: [&[u8]; 5] = [b"RESTORE", b"scratch:dump", b"0", payload, b"REPLACE"];
-        let restored = self.master.command(&scratch);
+        // In a database of its own, so that nobody else's answers change.
+        let digest = |master: &mut Client, key: &[u8]| master.command(&[&b"DEBUG"[..], b"DIGEST-VALUE", key]);
+        let expected = digest(&mut self.master, key);
+        self.master.must("SELECT 15");
+        let restored = self.master.command(&[&b"RESTORE"[..], b"scratch", b"0", payload, b"REPLACE"]);
+        let found = digest(&mut self.master, b"scratch");
+        self.master.must("DEL scratch");
+        self.master.must("SELECT 0");
         if restored.is_error() {
             eprintln!("RESTORE of the payload of {}: {}", key.escape_ascii(), restored.text());
             return false;
         }
-        let digests = self.master.command(&[&b"DEBUG"[..], b"DIGEST-VALUE", key, b"scratch:dump"]);
-        self.master.must("DEL scratch:dump");
-        digests.items()[0] == digests.items()[1]
+        expected == found
     }
 }
 
@@ -199,57 +228,4 @@ fn same_but_for_age(row: &str, (expected, found): (Value, Value)) -> bool {
 fn ask(client: &mut Client, request: &[Vec<u8>]) -> Vec<u8> {
     client.send_raw(&encode(request));
     client.raw_reply()
-}
-
-fn value(raw: &[u8]) -> Value {
-    crate::support::client::parsed(raw)
-}
-
-/// Elements in groups of `by`, sorted.
-fn sorted(value: Value, by: usize) -> Value {
-    match value {
-        Value::Array(items) => {
-            let mut groups: Vec<Vec<Value>> = items.chunks(by).map(<[Value]>::to_vec).collect();
-            groups.sort_by_key(|group| format!("{group:?}"));
-            Value::Array(groups.concat())
-        }
-        other => other.sorted(),
-    }
-}
-
-fn form(value: &Value) -> String {
-    match value {
-        Value::Array(items) => format!("array of {} {}", items.len(), items.first().map(form).unwrap_or_default()),
-        Value::Null => "null".into(),
-        Value::Int(_) => "integer".into(),
-        Value::Bulk(_) => "bulk".into(),
-        Value::Double(_) => "double".into(),
-        other => format!("{other:?}"),
-    }
-}
-
-fn nearly(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Int(a), Value::Int(b)) => a == b || (*a > 0 && *b > 0 && (a - b).abs() < 5000),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| nearly(a, b)),
-        _ => a == b,
-    }
-}
-
-/// All elements of an iteration from its beginning, each as often as one likes, as a set.
-fn iterated(client: &mut Client, request: &[Vec<u8>], cursor_at: usize) -> std::collections::BTreeSet<String> {
-    let mut found = std::collections::BTreeSet::new();
-    let mut request = request.to_vec();
-    request[cursor_at] = b"0".to_vec();
-    let pairs = matches!(request[0].to_ascii_lowercase().as_slice(), b"hscan" | b"zscan")
-        && !request.iter().any(|word| word.eq_ignore_ascii_case(b"novalues"));
-    loop {
-        let reply = client.command(&request);
-        let [cursor, items] = reply.items() else { panic!("{reply:?}") };
-        found.extend(items.items().chunks(if pairs { 2 } else { 1 }).map(|group| format!("{group:?}")));
-        request[cursor_at] = cursor.bytes().to_vec();
-        if request[cursor_at] == b"0" {
-            return found;
-        }
-    }
 }

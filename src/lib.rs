@@ -19,6 +19,7 @@ pub mod clock;
 pub mod glob;
 pub mod limits;
 pub mod number;
+pub mod panics;
 pub mod position;
 pub mod process;
 

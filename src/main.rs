@@ -7,7 +7,7 @@ use remora::command::acl::BadUsers;
 use remora::command::table;
 use remora::config::{Action, ConfigError, LiveConfig, Startup, from_process};
 use remora::progress::Screen;
-use remora::{demo, logging, node};
+use remora::{demo, logging, node, panics};
 use std::future::Future;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -63,6 +63,7 @@ async fn run_until(mut startup: Startup, stop: impl Future<Output = ()>) -> io::
     }
     let live = Arc::new(LiveConfig::new(startup.config));
     logging::start(&live, &screen)?;
+    panics::end_the_process();
     for warning in &startup.warnings {
         tracing::warn!("{warning}");
     }

@@ -611,7 +611,7 @@ const GENERAL: &[Setting] = &[
     Setting::new(
         "enable-debug-command",
         "no|local|yes",
-        "Who may use DEBUG DIGEST, DIGEST-VALUE and SLEEP",
+        "Who may use DEBUG DIGEST, DIGEST-VALUE, SLEEP and PANIC",
         |c, w| put(&mut c.enable_debug_command, text(w).and_then(DebugCommand::parse)),
         |c| c.enable_debug_command.as_str().into(),
     ),

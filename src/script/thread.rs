@@ -14,11 +14,11 @@ use crate::command::table;
 use crate::dataset::Dataset;
 use crate::dataset::gate::Reader;
 use crate::limits::SCRIPT_STACK_BYTES;
+use crate::panics::contain;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use crate::status::WorkerStats;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,13 +103,13 @@ impl Office {
         let mut out = Reply::new(request.proto);
         let began = clock::instant();
         let (engine, reader, server, stats) = (&mut self.engine, &mut self.reader, &self.server, &self.stats);
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let outcome = contain(|| {
             reader.read(|data| {
                 let world = World { data, server, stats: Some(stats), now: UnixMs::now() };
                 engine.serve(world, &request, &mut out)
             })
-        }));
-        let outcome = outcome.unwrap_or_else(|_| {
+        });
+        let outcome = outcome.unwrap_or_else(|| {
             tracing::error!("a script has brought remora's engine down; it is built anew");
             self.engine = self::engine(&self.jobs);
             Err(Refusal::text("ERR the script has brought the engine down"))
@@ -147,12 +147,12 @@ impl Office {
 
     fn look_at_libraries(&mut self) {
         let (engine, reader, server) = (&mut self.engine, &mut self.reader, &self.server);
-        let looked = catch_unwind(AssertUnwindSafe(|| {
+        let looked = contain(|| {
             reader.read(|data| {
                 engine.look_at_libraries(World { data, server, stats: None, now: UnixMs::now() });
             });
-        }));
-        if looked.is_err() {
+        });
+        if looked.is_none() {
             self.engine = self::engine(&self.jobs);
         }
     }
@@ -185,7 +185,7 @@ fn run_inline(data: &Dataset, server: &Server, request: &Request, out: &mut Repl
             let mut engine = Engine::new(Rc::new(Watch::new(None)));
             engine.serve(World { data, server, stats: None, now: UnixMs::now() }, request, out)
         };
-        let thread = thread.spawn_scoped(scope, work).map_err(|_| broken())?;
-        thread.join().unwrap_or_else(|_| Err(broken()))
+        let thread = thread.spawn_scoped(scope, || contain(work)).map_err(|_| broken())?;
+        thread.join().ok().flatten().unwrap_or_else(|| Err(broken()))
     })
 }

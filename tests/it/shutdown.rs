@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT end the program cleanly.
+//! SIGTERM and SIGINT end the program cleanly; a panic ends it at once, and the log says why.
 
 use crate::support::client::{Client, Ending};
 use crate::support::fixture::Fixture;
@@ -38,4 +38,36 @@ fn it_ends_while_it_looks_for_its_master_too() {
     let mut remora = Remora::follow(crate::support::ports::free(), &[]);
     remora.signal("TERM");
     assert_eq!(wait::until_some("remora ends", SOON, || remora.ended()).code(), Some(0));
+}
+
+/// What is logged by a remora that panics while it answers a client: a task of its worker, which a runtime would let die
+/// alone.
+fn logged_panic(format: &str) -> String {
+    let master = Master::listen();
+    let mut remora = Remora::follow(master.port, &["--log-format", format]);
+    drop(remora.client().try_call("DEBUG PANIC"));
+    let status = wait::until_some("remora ends", SOON, || remora.ended());
+    assert_eq!(status.code(), Some(1), "{}", remora.log());
+    let log = remora.log();
+    let line = log.lines().find(|line| line.contains("panicked"));
+    line.unwrap_or_else(|| panic!("no word of it in\n{log}")).to_owned()
+}
+
+#[test]
+fn a_panic_is_logged_and_ends_the_process() {
+    let line = logged_panic("text");
+    for part in [
+        "ERROR",
+        "panicked: DEBUG PANIC; the process ends",
+        "thread=\"worker-",
+        "at=\"src/command/server/debug.rs:",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    let line = logged_panic("json");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert_eq!(
+        (&line["level"], &line["message"]),
+        (&"ERROR".into(), &"panicked: DEBUG PANIC; the process ends".into())
+    );
 }

@@ -1,4 +1,4 @@
-//! DEBUG DIGEST, DIGEST-VALUE, SLEEP: for proving that a copy is the original, and for tests of clients.
+//! DEBUG DIGEST, DIGEST-VALUE, SLEEP, PANIC: for proving that a copy is the original, and for tests of clients.
 
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
@@ -40,6 +40,7 @@ pub(super) fn debug(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply
             cx.after = After::Sleep(Duration::from_secs_f64(seconds));
             out.ok();
         }
+        (b"panic", 0) => panic!("DEBUG PANIC"),
         (b"help", 0) => help(out),
         _ => {
             let sub = String::from_utf8_lossy(sub);
@@ -69,6 +70,7 @@ fn help(out: &mut Reply) {
         &[
             ("DIGEST", "A checksum over all data; equal data have equal ones, here and on the master."),
             ("DIGEST-VALUE <key> [<key> ...]", "A checksum of each key's value."),
+            ("PANIC", "Panics: the log says so, and the process ends."),
             ("SLEEP <seconds>", "Waits before this reply. Decimals are allowed. Nobody else waits."),
         ],
     );

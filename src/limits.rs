@@ -86,9 +86,9 @@ pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const DATABASES_DEFAULT: usize = 16;
 /// Most databases that a master's stream or snapshot may make us hold.
 pub const DATABASES_MAX: usize = 16 * 1024;
-/// Keys for which room is made on the word of a snapshot that states neither its length nor its master's memory:
-/// 16 MiB of segments.
-pub const SNAPSHOT_RESERVE_KEYS_MAX: u64 = 1 << 20;
+/// Keys for which room is made on the mere word of a snapshot: 128 MiB of segments, which is what a lie costs. Real
+/// servers believe any number.
+pub const SNAPSHOT_RESERVE_KEYS_MAX: u64 = 1 << 23;
 /// Default of `maxclients` (as redis).
 pub const MAXCLIENTS_DEFAULT: usize = 10_000;
 /// Bytes that may wait for one client in any case, also where `client-output-buffer-limit` sets no limit.

@@ -17,10 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Keys between two looks at the abort flag.
 const KEYS_PER_REPORT: u64 = 256;
-/// Bytes of snapshot that the smallest key takes: type, empty name, value. Bounds what a size hint can claim.
+/// Bytes of snapshot that the smallest key takes: type, empty name, value. Bounds a hint where the length is stated.
 const KEY_BYTES_MIN: u64 = 3;
-/// Bytes of memory that a key takes at least in any master; bounds a hint where the length is not known. Our room for
-/// one is 9 bytes, so a wrong hint costs at most a quarter of the master's memory.
+/// Bytes of memory that a key takes at least in any master; bounds a hint where its memory is stated.
 const KEY_MEMORY_BYTES_MIN: u64 = 32;
 
 const TYPE_STRING: u8 = 0;
@@ -191,12 +190,13 @@ impl Loader<'_, '_> {
         Ok(())
     }
 
-    /// Makes room as the hint says, but never more in all than the file or the master's memory can bear.
+    /// Makes room as the hint says, but never more in all than the length and the master's memory can bear, which are
+    /// merely stated too, nor than we would lose on a lie. More keys than that make their room when they have come.
     fn sizes(&mut self) -> Result<(), LoadError> {
         let (keys, _with_expiry) = (length(self.src)?, length(self.src)?);
-        let by_memory =
-            self.facts.used_mem.map_or(SNAPSHOT_RESERVE_KEYS_MAX, |bytes| bytes / KEY_MEMORY_BYTES_MIN);
-        let believable = self.src.bytes_total().map_or(by_memory, |bytes| bytes / KEY_BYTES_MIN);
+        let by_length = self.src.bytes_total().map_or(u64::MAX, |bytes| bytes / KEY_BYTES_MIN);
+        let by_memory = self.facts.used_mem.map_or(u64::MAX, |bytes| bytes / KEY_MEMORY_BYTES_MIN);
+        let believable = SNAPSHOT_RESERVE_KEYS_MAX.min(by_length).min(by_memory);
         let keys = keys.min(believable.saturating_sub(self.reserved));
         self.reserved += keys;
         let keyspace = self.data.db_mut(self.db).expect(SELECTED);

@@ -14,7 +14,7 @@ use std::path::Path;
 static ALLOCATOR: remora::allocator::Allocator = remora::allocator::Allocator;
 
 /// Bytes that a body may ask for in all, whatever its input says: mostly the room that the size hint of a snapshot
-/// of unknown length may claim (`SNAPSHOT_RESERVE_KEYS_MAX`), then segments and scratch space.
+/// may claim (`SNAPSHOT_RESERVE_KEYS_MAX`), then segments and scratch space.
 const ALLOCATED_MAX: u64 = 320 << 20;
 /// Inputs are cut to this before they are changed: long ones take long and reach nothing new.
 const INPUT_MAX: usize = 4096;
@@ -93,6 +93,25 @@ fn snapshots_and_changes_of_them() {
             run(bodies::snapshot, &change(&mut random, &input), &format!("{name}, change {round}"));
         }
     }
+}
+
+/// Sizes of 2^63 keys in the first database, behind the facts of a file.
+fn with_huge_sizes(snapshot: &[u8]) -> Option<Vec<u8>> {
+    const HUGE: &[u8] = b"\xfe\x00\xfb\x81\x80\0\0\0\0\0\0\0\x00";
+    let sizes = snapshot.windows(3).position(|bytes| bytes == b"\xfe\x00\xfb")?;
+    Some([&snapshot[..sizes], HUGE, &snapshot[sizes + 5..]].concat())
+}
+
+#[test]
+fn sizes_and_lengths_that_are_merely_stated() {
+    let mut tried = 0;
+    for (name, whole) in corpus() {
+        let Some(lie) = with_huge_sizes(&whole) else { continue };
+        run(bodies::endless_snapshot, &lie, &name);
+        tried += 1;
+    }
+    run(bodies::endless_snapshot, &with_huge_sizes(b"REDIS0012\xfe\x00\xfb\x00\x00\xff").unwrap(), "no facts");
+    assert!(tried > 0);
 }
 
 #[test]

@@ -100,6 +100,11 @@ pub const SUBSCRIPTIONS_PER_CLIENT_MAX: usize = 1 << 20;
 /// Most members that ZRANDMEMBER picks with repetition (redis has no bound and runs out of memory).
 pub const RANDOM_MEMBERS_MAX: usize = 1 << 24;
 /// Entries asked of one SCAN step without COUNT (as redis).
+/// Bytes of replies that may wait for one client where `client-output-buffer-limit` sets no limit; real servers go on until
+/// their memory is gone. A client that wants more at once asks for a limit of that size.
+pub const REPLY_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Replies up to this size are never too big, whatever the limit (as redis: its first buffer is not counted).
+pub const REPLY_BYTES_FREE: usize = 16 * 1024;
 pub const SCAN_COUNT_DEFAULT: usize = 10;
 /// Most repeated picks of one SRANDMEMBER or HRANDFIELD with a negative count. Real servers try any number and are
 /// gone for as long; a replica that must go on applying refuses.

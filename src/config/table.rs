@@ -407,7 +407,8 @@ const GENERAL: &[Setting] = &[
     Setting::new(
         "client-output-buffer-limit",
         "LIMITS",
-        "CLASS HARD SOFT SECONDS for the classes normal, replica and pubsub: cuts clients that do not read",
+        "CLASS HARD SOFT SECONDS for the classes normal, replica and pubsub: cuts clients that do not read, or whose \
+         replies are bigger at once; without a hard limit 1 GiB is one",
         |c, w| texts(w).and_then(|w| c.output_limits.change(&w)),
         |c| c.output_limits.to_string().into(),
     )

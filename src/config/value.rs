@@ -1,6 +1,7 @@
 //! Values of settings: text to types and back. Complaints are worded as the real servers word them, so that
 //! CONFIG SET can pass them on.
 
+use crate::limits::{REPLY_BYTES_FREE, REPLY_BYTES_MAX};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -206,6 +207,14 @@ pub struct OutputLimit {
     pub soft_bytes: u64,
     /// How long it may stay above the soft limit, seconds.
     pub soft_s: u64,
+}
+
+impl OutputLimit {
+    /// Bytes of replies that may wait for one client.
+    pub fn reply_bytes(&self) -> usize {
+        let hard = usize::try_from(self.hard_bytes).unwrap_or(usize::MAX);
+        if hard == 0 { REPLY_BYTES_MAX } else { hard.max(REPLY_BYTES_FREE) }
+    }
 }
 
 /// `client-output-buffer-limit` by class of client.

@@ -17,20 +17,58 @@ pub enum Proto {
 /// How doubles are spelled: Redis up to 7.0 and later servers differ (protocol facts in `resp::number`).
 pub use super::number::DoubleStyle;
 
+/// A type, a number, CR LF.
+const HEADER_BYTES_MAX: usize = 23;
+
 /// A growing reply buffer of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reply {
     buf: Vec<u8>,
+    /// Bytes that it may grow to.
+    room: usize,
+    /// Something did not fit and was left out.
+    over: bool,
     /// The version in which the next values are written.
     pub proto: Proto,
     /// How doubles are printed.
     pub doubles: DoubleStyle,
 }
 
+impl Default for Reply {
+    fn default() -> Self {
+        Self::new(Proto::default())
+    }
+}
+
 impl Reply {
-    /// An empty buffer for a version.
+    /// An empty buffer for a version, without a bound.
     pub fn new(proto: Proto) -> Self {
-        Self { buf: Vec::new(), proto, doubles: DoubleStyle::default() }
+        Self { buf: Vec::new(), room: usize::MAX, over: false, proto, doubles: DoubleStyle::default() }
+    }
+
+    /// From now on there is room for so many bytes in all. Values that do not fit are left out: the reply makes no sense
+    /// then, [`Reply::is_over`] says so, and whoever sends it must not. So a command need not look how much it writes.
+    pub fn bound(&mut self, bytes: usize) {
+        self.room = bytes;
+        self.over = false;
+    }
+
+    /// As [`Reply::bound`] has set it.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Something did not fit.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Is there room for a value of so many bytes?
+    #[inline]
+    fn fits(&mut self, bytes: usize) -> bool {
+        let fits = bytes <= self.room.saturating_sub(self.buf.len());
+        self.over |= !fits;
+        fits
     }
 
     /// What has been written.
@@ -53,9 +91,10 @@ impl Reply {
         self.buf.is_empty()
     }
 
-    /// Takes back everything after a mark (a command that failed halfway).
+    /// Takes back everything after a mark (a command that failed halfway), what did not fit too.
     pub fn truncate(&mut self, mark: usize) {
         self.buf.truncate(mark);
+        self.over = false;
     }
 
     fn resp3(&self) -> bool {
@@ -63,6 +102,9 @@ impl Reply {
     }
 
     fn header(&mut self, kind: u8, n: impl itoa::Integer) {
+        if !self.fits(HEADER_BYTES_MAX) {
+            return;
+        }
         self.buf.push(kind);
         self.buf.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
         self.buf.extend_from_slice(b"\r\n");
@@ -132,6 +174,9 @@ impl Reply {
     /// A bulk string.
     pub fn bulk(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
+        if !self.fits(bytes.len() + 2 * HEADER_BYTES_MAX) {
+            return;
+        }
         self.buf.reserve(bytes.len() + 16);
         self.header(b'$', bytes.len());
         self.buf.extend_from_slice(bytes);
@@ -191,6 +236,9 @@ impl Reply {
     pub fn double_text(&mut self, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
         if self.resp3() {
+            if !self.fits(text.len() + 3) {
+                return;
+            }
             self.buf.push(b',');
             self.buf.extend_from_slice(text);
             self.buf.extend_from_slice(b"\r\n");
@@ -235,5 +283,30 @@ impl Reply {
         let header = self.buf.len() - end;
         self.buf[start..].rotate_right(header);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_left_out_and_told() {
+        let mut reply = Reply::new(Proto::Resp3);
+        reply.bound(100);
+        reply.bulk([b'x'; 40]);
+        assert!(!reply.is_over());
+        let mark = reply.len();
+        reply.bulk([b'x'; 40]);
+        assert!(reply.is_over() && reply.len() == mark);
+        reply.truncate(mark);
+        assert!(!reply.is_over(), "it was taken back");
+        let writes: [fn(&mut Reply); 3] =
+            [|reply| reply.double(1.5), |reply| reply.integer(7), |reply| reply.array(2)];
+        for write in writes {
+            reply.bound(100);
+            (0..1000).for_each(|_| write(&mut reply));
+            assert!(reply.is_over() && reply.len() <= 100, "{}", reply.len());
+        }
     }
 }

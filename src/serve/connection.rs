@@ -9,8 +9,9 @@
 use super::batch::Parsed;
 use super::dispatch::{Execution, Stop};
 use super::worker::{REPLY_BYTES_KEPT, Shared, Worker};
-use crate::clock::UnixMs;
+use crate::clock::{self, UnixMs};
 use crate::command::clients::Endpoint;
+use crate::command::connection::describe;
 use crate::command::context::{ReadCx, keep_missed, take_lookups, take_missed};
 use crate::command::row::Run;
 use crate::command::session::{After, Session};
@@ -30,7 +31,7 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::ReadBuf;
 
 /// One client connection.
@@ -138,10 +139,7 @@ impl Connection {
                     return Ended::Closed;
                 }
                 step = match step {
-                    Step::Await => {
-                        self.awaited().await;
-                        Step::Again
-                    }
+                    Step::Await => self.awaited().await,
                     Step::Read | Step::Again | Step::Sleep(_) => self.execute_input(),
                     Step::Walk => self.walk().await,
                     Step::Pause => {
@@ -234,7 +232,7 @@ impl Connection {
             let (end, parsed) = shared.batch.parse(&mut self.parser, bytes, at, most, limits);
             let stop = if shared.batch.frames().is_empty() { Stop::Done } else { self.run_batch(shared, bytes) };
             let next = match stop {
-                Stop::Done => end,
+                Stop::Done | Stop::Abort => end,
                 Stop::Flush(at) | Stop::After(_, at) | Stop::Walk(at) | Stop::Pause(at) => {
                     self.parser = Parser::default();
                     shared.batch.frames().get(at).map_or(end, |frame| frame.start)
@@ -242,6 +240,7 @@ impl Connection {
             };
             match stop {
                 Stop::Done => {}
+                Stop::Abort => return (end, Step::Close),
                 Stop::Flush(_) => return (next, Step::Again),
                 Stop::Walk(_) => return (next, Step::Walk),
                 Stop::Pause(_) => return (next, Step::Pause),
@@ -269,7 +268,9 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let gates = shared.gates(&worker.server);
         let slow_us = shared.config.config().slowlog_log_slower_than_us;
+        let room = self.room(shared);
         let Shared { reader, stats, batch, reply, .. } = shared;
+        reply.bound(room);
         reply.proto = self.session.proto();
         self.session.follow_users(&worker.server.users);
         let session = &mut self.session;
@@ -298,13 +299,37 @@ impl Connection {
         let last = last.map_or(usize::MAX, |(found, _)| found.index);
         let (requests, written) = (batch.frames().len() as u64, reply.len() as u64);
         self.session.client().ran(UnixMs::now(), requests, written, last);
-        if matches!(stop, Stop::After(After::Sleep(_), _)) {
+        match stop {
+            Stop::Abort => {
+                let over = shared.reply.is_over();
+                *shared.reply.buffer_mut() = Vec::new();
+                self.abort(over);
+            }
             // The reply comes after the sleep.
-            self.keep(shared, 0);
-        } else {
-            self.send(shared);
+            Stop::After(After::Sleep(_), _) => self.keep(shared, 0),
+            _ => self.send(shared),
         }
         stop
+    }
+
+    /// Bytes of replies that this client may still let wait.
+    pub(super) fn room(&self, shared: &mut Shared) -> usize {
+        let limits = &shared.config.config().output_limits;
+        let limit = if self.mailbox.is_subscriber() { limits.pubsub } else { limits.normal };
+        limit.reply_bytes().saturating_sub(self.output.len())
+    }
+
+    /// What waits to be sent never will be: the connection ends. `over`: because it is too much.
+    #[cold]
+    pub(super) fn abort(&mut self, over: bool) {
+        self.output = Vec::new();
+        if over {
+            let mut line = Vec::new();
+            describe(self.session.client(), None, UnixMs::now(), &mut line);
+            let line = String::from_utf8_lossy(&line);
+            tracing::warn!("Client {} closed for overcoming of output buffer limits.", line.trim_end());
+            self.worker.server.status.clients.count_evicted();
+        }
     }
 
     fn broken(&mut self, shared: &mut Shared, error: RequestError) {
@@ -323,20 +348,27 @@ impl Connection {
     /// Keeps the replies from `taken` on until the next flush.
     fn keep(&mut self, shared: &mut Shared, taken: usize) {
         let reply = shared.reply.buffer_mut();
-        self.output.extend_from_slice(&reply[taken..]);
         shared.stats.net(0, reply.len() as u64);
+        if self.output.is_empty() && reply.len() - taken > REPLY_BYTES_KEPT {
+            // A big one is not copied.
+            self.output = std::mem::take(reply);
+            self.output.drain(..taken);
+            return;
+        }
+        self.output.extend_from_slice(&reply[taken..]);
         reply.clear();
         reply.shrink_to(REPLY_BYTES_KEPT);
     }
 
     /// Waits until the socket has taken everything.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
-        let mut sent = 0;
+        let (mut sent, mut over_since) = (0, None);
         while sent < self.output.len() {
             match self.socket.try_write(&self.output[sent..])? {
                 0 => {
-                    self.session.client().set_buffers(self.input.len(), self.output.len() - sent);
-                    self.socket.writable().await?;
+                    let waiting = self.output.len() - sent;
+                    self.session.client().set_buffers(self.input.len(), waiting);
+                    self.writable(waiting, &mut over_since).await?;
                 }
                 taken => sent += taken,
             }
@@ -350,21 +382,52 @@ impl Connection {
         Ok(())
     }
 
+    /// Waits until the socket takes more, while so many bytes wait: above the soft limit not for ever.
+    async fn writable(&mut self, waiting: usize, over_since: &mut Option<Instant>) -> io::Result<()> {
+        let limits = self.worker.server.config.get().output_limits;
+        let limit = if self.mailbox.is_subscriber() { limits.pubsub } else { limits.normal };
+        if limit.soft_bytes == 0 || waiting as u64 <= limit.soft_bytes {
+            *over_since = None;
+            return self.socket.writable().await;
+        }
+        let allowed = Duration::from_secs(limit.soft_s);
+        let left = allowed.saturating_sub(over_since.get_or_insert_with(clock::instant).elapsed());
+        match tokio::time::timeout(left, self.socket.writable()).await {
+            Ok(ready) if !left.is_zero() => ready,
+            _ => {
+                self.abort(true);
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
+    }
+
     /// Waits for the reply that another thread gives, and keeps it for the next flush.
-    async fn awaited(&mut self) {
-        let Some(reply) = self.session.take_awaited() else { return };
+    async fn awaited(&mut self) -> Step {
+        let Some(reply) = self.session.take_awaited() else { return Step::Again };
         // Without an answer the program ends, and this connection with it.
         let bytes = reply.await.unwrap_or_default();
-        self.worker.shared.borrow().stats.net(0, bytes.len() as u64);
+        let worker = Rc::clone(&self.worker);
+        let mut shared = worker.shared.borrow_mut();
+        if bytes.len() > self.room(&mut shared) {
+            self.abort(true);
+            return Step::Close;
+        }
+        shared.stats.net(0, bytes.len() as u64);
         self.output.extend_from_slice(&bytes);
+        Step::Again
     }
 
     /// Runs the first request of `input`, which walks the whole database: one slice per entry of the gate, so that
     /// neither the applier nor this worker's other clients wait for all of it.
     async fn walk(&mut self) -> Step {
         let (mut body, mut cursor, mut found) = (Reply::new(self.session.proto()), 0, 0);
+        body.bound(self.room(&mut self.worker.shared.borrow_mut()));
         let used = loop {
             match self.walk_slice(cursor, &mut body) {
+                Ok(_) if body.is_over() => {
+                    self.abort(true);
+                    return Step::Close;
+                }
                 Ok(slice) => {
                     found += slice.found;
                     cursor = slice.cursor;
@@ -407,7 +470,7 @@ impl Connection {
         let Some((Indexed { row, index }, _)) = frame.row else { return Ok(Slice { cursor: 0, found: 0, used }) };
         let Run::Walk(walk) = row.run else { return Ok(Slice { cursor: 0, found: 0, used }) };
         let (db, input) = (self.session.db(), &self.input);
-        let began = crate::clock::instant();
+        let began = clock::instant();
         let walked = reader.read(|data| {
             // The data may have gone since the slice before.
             if !data.is_loaded() {

@@ -58,6 +58,8 @@ pub(super) enum Stop {
     /// This request waits until CLIENT PAUSE is over.
     Pause(usize),
 }
+    /// The connection ends at once, and nothing that waits is sent.
+    Abort,
 
 impl Execution<'_> {
     /// Executes the requests of a batch.
@@ -119,7 +121,10 @@ impl Execution<'_> {
                 }
                 after => return Stop::After(after, at + 1),
             }
-            if reply.len() >= REPLY_BYTES_SOFT_MAX {
+            if reply.is_over() {
+                return Stop::Abort;
+            }
+            if reply.len() >= REPLY_BYTES_SOFT_MAX.min(reply.room() / 2) {
                 return Stop::Flush(at + 1);
             }
         }

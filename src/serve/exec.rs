@@ -129,6 +129,10 @@ impl Execution<'_> {
             if self.gates.monitored || session.is_tracking() {
                 self.remember_and_show(data, session, Some((found, named)), &args);
             }
+            if reply.is_over() {
+                // The client is about to be cut: nobody will see the rest.
+                break;
+            }
         }
         all
     }

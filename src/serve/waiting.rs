@@ -38,13 +38,13 @@ impl Connection {
                 event = poll_fn(|cx| self.poll_event(cx)) => event,
                 () = &mut over => Event::Woken(Wake::TimedOut),
             };
-            let answered = match event {
+            let next = match event {
                 Event::Closed => return Step::Close,
-                Event::Mail => false,
+                Event::Mail => None,
                 Event::Woken(wake) => self.answer_pending(&pending, wake),
             };
-            if answered {
-                return Step::Again;
+            if let Some(next) = next {
+                return next;
             }
             if self.flush().await.is_err() {
                 return Step::Close;
@@ -79,19 +79,24 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Asks again, or ends the wait; `true` if the answer is in `output`.
-    fn answer_pending(&mut self, pending: &Pending, wake: Wake) -> bool {
+    /// Asks again, or ends the wait; `None` if it goes on, else the answer is in `output`.
+    fn answer_pending(&mut self, pending: &Pending, wake: Wake) -> Option<Step> {
         let mut reply = Reply::new(self.session.proto());
+        reply.bound(self.room(&mut self.worker.shared.borrow_mut()));
         match wake {
-            Wake::Changed if !self.ask_again(pending, &mut reply) => return false,
+            Wake::Changed if !self.ask_again(pending, &mut reply) => return None,
             Wake::Changed => {}
             Wake::TimedOut => reply.null_array(),
             Wake::Unblocked => reply.error(&Refusal::UNBLOCKED),
         }
+        if reply.is_over() {
+            self.abort(true);
+            return Some(Step::Close);
+        }
         let worker = Rc::clone(&self.worker);
         worker.shared.borrow().stats.net(0, reply.len() as u64);
         self.output.extend_from_slice(reply.bytes());
-        true
+        Some(Step::Again)
     }
 
     /// A key that is no stream any more is no answer either: the wait goes on (as redis 7.0).

@@ -1,4 +1,5 @@
-//! The bounds of requests, before and after authentication, are those of a real server, to the byte.
+//! The bounds of requests, before and after authentication, are those of a real server, to the byte; so are those of
+//! replies.
 
 use crate::support::client::{Client, Ending};
 use crate::support::fixture::Fixture;
@@ -120,4 +121,47 @@ fn a_request_cut_into_single_bytes_is_understood() {
     }
     assert!(client.reply().text_is("hello"));
     assert!(client.reply().text_is("PONG"));
+}
+
+/// EXEC of reads of `big`, and MGET of it, of 6 MB each.
+fn too_much() -> [Vec<u8>; 2] {
+    let exec = [&b"MULTI\r\n"[..], &b"GET big\r\n".repeat(20), b"EXEC\r\n"].concat();
+    let mget = [&b"MGET"[..], &b" big".repeat(20), b"\r\n"].concat();
+    [exec, mget]
+}
+
+#[test]
+fn a_client_whose_replies_are_over_the_limit_is_closed_as_by_a_real_server() {
+    let limit = "normal 2mb 0 0";
+    let Some(real) = Real::start("redis-8.0", &[&format!("--client-output-buffer-limit {limit}")]) else { return };
+    let (_master, remora, mut link) = loaded(&["--client-output-buffer-limit", limit]);
+    let write = "SETRANGE big 299999 x";
+    real.client().must(write);
+    link.stream(&["SELECT 0", write]);
+    let mut client = remora.client();
+    wait::until("the key is there", SOON, || client.must("STRLEN big").int() == 300_000);
+    for (bytes, count) in too_much().iter().zip(1..) {
+        for port in [real.port, remora.port] {
+            assert_eq!(answer(port, bytes).1, Ending::Closed, "{}", bytes[..20].escape_ascii());
+        }
+        let cut = client.info("stats")["client_output_buffer_limit_disconnections"].clone();
+        assert_eq!(cut, count.to_string());
+    }
+    remora.wait_logged(&["client id=", "closed for overcoming of output buffer limits"]);
+    // One after the other they are sent before there are too many.
+    let replies = client.pipeline(&vec![vec!["GET", "big"]; 20]);
+    assert!(replies.iter().all(|reply| reply.bytes().len() == 300_000));
+}
+
+#[test]
+fn replies_that_stay_over_the_soft_limit_close_the_client() {
+    let (_master, remora, mut link) = loaded(&["--client-output-buffer-limit", "normal 0 100kb 1"]);
+    link.stream(&["SELECT 0", "SETRANGE big 299999 x"]);
+    let mut client = remora.client();
+    wait::until("the key is there", SOON, || client.must("STRLEN big").int() == 300_000);
+    let mut silent = remora.client();
+    silent.send_raw(&[&b"MGET"[..], &b" big".repeat(200), b"\r\n"].concat());
+    remora.wait_logged(&["closed for overcoming of output buffer limits"]);
+    assert_eq!(silent.rest(SOON).1, Ending::Closed);
+    assert_eq!(client.must("MGET big big").items().len(), 2, "whoever reads may have more");
 }

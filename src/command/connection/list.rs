@@ -41,12 +41,7 @@ fn running(cx: &SessionCx<'_>, command: &'static str) -> &'static str {
 /// One line, with the fields of redis 8.0 and valkey's traffic counters behind them. `qbuf` is what came and is not
 /// executed, `oll` and `omem` are what waits to be sent; there are no reply buffers of one client, and no blocks of
 /// arguments.
-pub(in crate::command) fn describe(
-    client: &Client,
-    running: Option<&'static str>,
-    now: UnixMs,
-    out: &mut Vec<u8>,
-) {
+pub(crate) fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &mut Vec<u8>) {
     let seconds = |since: UnixMs| (now.0 - since.0).max(0) / 1000;
     let row = client.last_row().and_then(table::row);
     let command = running.map(str::to_owned).or_else(|| row.map(|row| row.name.replace(' ', "|")));

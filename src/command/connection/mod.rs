@@ -5,7 +5,7 @@ mod filter;
 mod list;
 mod tracking;
 
-pub(super) use list::describe;
+pub(crate) use list::describe;
 
 use super::acl::note_failed_login;
 use super::args::Args;

@@ -131,18 +131,25 @@ impl Parser {
         if self.missing.is_none() && first != b'*' {
             return inline(bytes, base, spans, limits);
         }
-        let mark = spans.len();
         let shift = u32::try_from(base).map_err(|_| RequestError::RequestTooBig)?;
-        spans.extend(self.words.iter().map(|w| Span { start: w.start + shift, end: w.end + shift }));
+        let mark = spans.len();
         let mut cursor = Cursor { bytes, at: base + self.at };
-        if self.array(&mut cursor, spans, limits)? {
-            *self = Self { words: std::mem::take(&mut self.words), ..Self::default() };
-            self.words.clear();
+        let complete = if self.missing.is_none() {
+            // Mostly all of it is there.
+            let complete = self.array(&mut cursor, spans, limits)?;
+            if !complete {
+                self.words
+                    .extend(spans.drain(mark..).map(|w| Span { start: w.start - shift, end: w.end - shift }));
+            }
+            complete
+        } else {
+            self.read_on(&mut cursor, shift, spans, limits)?
+        };
+        if complete {
+            *self = Self::default();
             return Ok(Some(cursor.at - base));
         }
         self.at = cursor.at - base;
-        self.words.clear();
-        self.words.extend(spans.drain(mark..).map(|w| Span { start: w.start - shift, end: w.end - shift }));
         if bytes.len() - base > limits.request_bytes {
             return Err(RequestError::RequestTooBig);
         }
@@ -152,6 +159,28 @@ impl Parser {
     /// Bytes that a command in the making still needs at least, beyond those looked at: a hint for reading.
     pub fn in_progress(&self) -> bool {
         self.missing.is_some()
+    }
+
+    /// Reads on in a command that came in pieces. Its words are moved to `spans` once, when all are there: a command may
+    /// have as many words as it likes and come in as many pieces.
+    #[cold]
+    fn read_on(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        shift: u32,
+        spans: &mut Vec<Span>,
+        limits: &RequestLimits,
+    ) -> Result<bool, RequestError> {
+        let mut words = std::mem::take(&mut self.words);
+        let known = words.len();
+        let complete = self.array(cursor, &mut words, limits)?;
+        words[known..].iter_mut().for_each(|w| *w = Span { start: w.start - shift, end: w.end - shift });
+        if complete {
+            spans.extend(words.into_iter().map(|w| Span { start: w.start + shift, end: w.end + shift }));
+        } else {
+            self.words = words;
+        }
+        Ok(complete)
     }
 
     /// Reads on in an array; `true` when it is complete.
@@ -372,6 +401,26 @@ mod tests {
         check(b"SET \"a b\\x41\\n\" 'it\\'s' \"\"\n", &[&["SET", "a bA\n", "it's", ""]]);
         check(b"*1\r\n$10\r\n0123456789\r\n", &[&["0123456789"]]);
         check(b"*2\r\n$3\r\nGET\r\n$1\r\nk", &[]);
+    }
+
+    #[test]
+    fn words_are_moved_once_however_many_pieces_a_command_comes_in() {
+        let input = [&b"*10000\r\n"[..], &b"$1\r\nk\r\n".repeat(10_000)].concat();
+        let (mut parser, mut bytes, mut pieces) = (Parser::default(), Vec::new(), 0);
+        for piece in input.chunks(700) {
+            bytes.extend_from_slice(piece);
+            // Room is taken by whoever moves a word there.
+            let mut spans = Vec::new();
+            let used = parser.parse(&mut bytes, 0, &mut spans, &RequestLimits::STREAM).expect("well formed");
+            pieces += 1;
+            if bytes.len() < input.len() {
+                assert!(used.is_none() && (pieces == 1 || spans.capacity() == 0), "words moved at piece {pieces}");
+            } else {
+                assert_eq!((used, spans.len()), (Some(input.len()), 10_000));
+                assert!(spans.iter().all(|span| span.of(&bytes) == b"k"));
+            }
+        }
+        assert_eq!(parser.words.capacity(), 0, "nothing is kept for the next command");
     }
 
     fn refused(input: &[u8], limits: RequestLimits, text: &str) {

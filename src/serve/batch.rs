@@ -13,6 +13,9 @@ use crate::resp::request::{Parser, RequestError, RequestLimits, Span};
 /// Keys of one request that are asked for early: more would push each other out again.
 const PREFETCHED_KEYS_MAX: usize = 64;
 
+/// Room for words that is kept from one batch to the next.
+const SPANS_KEPT: usize = 64 * 1024;
+
 /// One request of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
@@ -55,6 +58,7 @@ impl Batch {
         limits: &RequestLimits,
     ) -> (usize, Parsed) {
         self.spans.clear();
+        self.spans.shrink_to(SPANS_KEPT);
         self.frames.clear();
         while self.frames.len() < most {
             let (mark, start) = (self.spans.len(), at);

@@ -287,12 +287,14 @@ impl Loader<'_, '_> {
         if self.progress.abort.load(Ordering::Relaxed) { Err(self.src.error(Fault::Aborted)) } else { Ok(()) }
     }
 
-    /// Behind the end mark: the checksum (all zeros: the master computes none), and nothing else.
+    /// Behind the end mark: the checksum, and nothing else. All zeros: the master computes none; we always do, so in a
+    /// file of ours they are damage.
     fn end(mut self) -> Result<Loaded, LoadError> {
         if self.facts.version >= CHECKSUM_SINCE {
             let computed = self.src.checksum();
             let stated = self.src.u64_le()?;
-            if stated != 0 && stated != computed {
+            let is_stated = stated != 0 || self.facts.own_format.is_some();
+            if is_stated && stated != computed {
                 return Err(self.src.error(Fault::Checksum { stated, computed }));
             }
         }
@@ -494,6 +496,12 @@ mod tests {
         assert!(load_file(&good).is_ok());
         let wrong = [&body[..], &(checksum(body) ^ 1).to_le_bytes()].concat();
         assert!(matches!(load_file(&wrong).map(drop), Err(LoadError { fault: Fault::Checksum { .. }, .. })));
+        // Other writers may leave it out; we do not.
+        let mut aux = vec![opcode::AUX];
+        put_plain(&mut aux, AUX_FORMAT.as_bytes());
+        put_plain(&mut aux, FORMAT.to_string().as_bytes());
+        let own = load_records(&[&aux]).map(drop).expect_err("no checksum");
+        assert!(matches!(own.fault, Fault::Checksum { stated: 0, .. }), "{own}");
         // Version 4 and older have no checksum.
         assert!(load_file(b"REDIS0004\x00\x01a\x01v\xff").is_ok());
         assert!(load_file(b"REDIS0004\x00\x01a\x01v\xff\0").is_err());

@@ -31,6 +31,7 @@ pub mod status;
 pub mod breather;
 pub mod dataset;
 pub mod demo;
+pub mod descriptors;
 pub mod metrics;
 pub mod progress;
 pub mod resp;

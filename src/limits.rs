@@ -75,7 +75,14 @@ pub const SNAPSHOT_WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Sub-replicas that have labels of their own in the metrics.
 pub const SUB_REPLICAS_LABELLED_MAX: usize = 64;
 
-/// Most connections to `metrics-addr` at a time; more wait to be accepted.
+/// Open files that are no client's and no thread's: listeners, links to the master and to Sentinels, log, snapshots (as
+/// redis: `CONFIG_MIN_RESERVED_FDS 32`).
+pub const FILES_OWN: usize = 32;
+/// Open files of a thread's runtime ...
+pub const FILES_PER_THREAD: usize = 4;
+/// ... and threads that have one besides the workers: main, link, feeder, handshakes.
+pub const THREADS_OWN: usize = 4;
+/// Most connections to `metrics-addr` at a time. One more ends the one that has been silent for longest.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// The head of a request to `metrics-addr` must have come within this time; an idle connection is closed after it.
 pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,6 +100,11 @@ pub const SNAPSHOT_RESERVE_KEYS_MAX: u64 = 1 << 23;
 pub const MAXCLIENTS_DEFAULT: usize = 10_000;
 /// Bytes that may wait for one client in any case, also where `client-output-buffer-limit` sets no limit.
 pub const MAILBOX_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes of replies that may wait for one client where `client-output-buffer-limit` sets no limit; real servers go on until
+/// their memory is gone. A client that wants more at once asks for a limit of that size.
+pub const REPLY_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Replies up to this size are never too big, whatever the limit (as redis: its first buffer is not counted).
+pub const REPLY_BYTES_FREE: usize = 16 * 1024;
 /// Default of `tracking-table-max-keys` (as redis).
 pub const TRACKED_KEYS_DEFAULT: usize = 1_000_000;
 /// Most channels, patterns and shard channels that one client may be subscribed to (redis has no bound).
@@ -100,11 +112,6 @@ pub const SUBSCRIPTIONS_PER_CLIENT_MAX: usize = 1 << 20;
 /// Most members that ZRANDMEMBER picks with repetition (redis has no bound and runs out of memory).
 pub const RANDOM_MEMBERS_MAX: usize = 1 << 24;
 /// Entries asked of one SCAN step without COUNT (as redis).
-/// Bytes of replies that may wait for one client where `client-output-buffer-limit` sets no limit; real servers go on until
-/// their memory is gone. A client that wants more at once asks for a limit of that size.
-pub const REPLY_BYTES_MAX: usize = 1024 * 1024 * 1024;
-/// Replies up to this size are never too big, whatever the limit (as redis: its first buffer is not counted).
-pub const REPLY_BYTES_FREE: usize = 16 * 1024;
 pub const SCAN_COUNT_DEFAULT: usize = 10;
 /// Most repeated picks of one SRANDMEMBER or HRANDFIELD with a negative count. Real servers try any number and are
 /// gone for as long; a replica that must go on applying refuses.

@@ -7,7 +7,7 @@ use remora::command::acl::BadUsers;
 use remora::command::table;
 use remora::config::{Action, ConfigError, LiveConfig, Startup, from_process};
 use remora::progress::Screen;
-use remora::{demo, logging, node, panics};
+use remora::{demo, descriptors, logging, node, panics};
 use std::future::Future;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -61,6 +61,8 @@ async fn run_until(mut startup: Startup, stop: impl Future<Output = ()>) -> io::
         std::env::set_current_dir(dir).map_err(named)?;
         startup.config.dir = Some(std::env::current_dir()?);
     }
+    let room = descriptors::fit(&mut startup.config).map_err(io::Error::other)?;
+    startup.warnings.extend(room);
     let live = Arc::new(LiveConfig::new(startup.config));
     logging::start(&live, &screen)?;
     panics::end_the_process();

@@ -10,6 +10,7 @@ use crate::command::session::Server;
 use crate::config::{Config, ConfigError, LiveConfig, Master};
 use crate::dataset::Dataset;
 use crate::dataset::gate::{Reader, Writer, gate};
+use crate::descriptors;
 use crate::disk::Saver;
 use crate::downstream::Feeder;
 use crate::hub::Hub;
@@ -41,6 +42,7 @@ pub async fn run(
     screen: &Screen,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    config.guard(descriptors::check);
     let settings = config.get();
     let status = Arc::new(Status::new(UnixMs::now()));
     let tls = start_tls(&config, &status)?;

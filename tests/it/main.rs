@@ -18,6 +18,7 @@ mod chain;
 mod client_commands;
 mod clients;
 mod compat;
+mod descriptors;
 mod documents;
 mod failover;
 mod floors;

@@ -32,6 +32,17 @@ pub fn program() -> Command {
     command
 }
 
+/// The same under a limit, in the words of the shell's `ulimit`: `-n 100`.
+pub fn limited(limit: &str) -> Command {
+    let program = program();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit $0 && exec \"$@\"", limit]).arg(program.get_program());
+    for (name, _) in program.get_envs() {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// A flag with its value, unless the test has its own.
 fn unless<'a>(flags: &[&str], flag: [&'a str; 2]) -> Vec<&'a str> {
     if flags.contains(&flag[0]) { Vec::new() } else { flag.to_vec() }
@@ -50,13 +61,19 @@ impl Remora {
     /// Starts it with these flags, on a free port, and waits until it answers.
     #[track_caller]
     pub fn start(flags: &[&str]) -> Self {
+        Self::start_as(program(), flags)
+    }
+
+    /// The same by another command, which is given the flags.
+    #[track_caller]
+    pub fn start_as(mut command: Command, flags: &[&str]) -> Self {
         let dir = folder::temporary();
         let own_port = flags.iter().position(|flag| *flag == "--port").and_then(|at| flags.get(at + 1));
         let port = own_port.map_or_else(ports::free, |port| port.parse().expect("a port"));
         let metrics_port = ports::free();
         let log = File::create(dir.path().join("log")).expect("a log file");
         let errors = log.try_clone().expect("a log file");
-        let child = program()
+        let child = command
             .args(["--bind", "127.0.0.1"])
             .args(unless(flags, ["--port", &port.to_string()]))
             .args(unless(flags, ["--metrics-addr", &format!("127.0.0.1:{metrics_port}")]))

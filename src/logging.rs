@@ -1,10 +1,13 @@
 //! Where log lines go, in which form, and which of them: `logfile`, `log-format`, `loglevel`.
 
+use crate::clock::UnixMs;
 use crate::config::{Config, LiveConfig, LogFormat, LogLevel};
 use crate::progress::Screen;
 use std::fs::OpenOptions;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -58,5 +61,38 @@ fn filter(level: LogLevel) -> LevelFilter {
         LogLevel::Notice => LevelFilter::INFO,
         LogLevel::Warning => LevelFilter::WARN,
         LogLevel::Nothing => LevelFilter::OFF,
+    }
+}
+
+/// A line that whoever is outside can provoke: it is logged at most so often.
+#[derive(Debug)]
+pub struct Seldom {
+    interval: Duration,
+    next_ms: AtomicI64,
+}
+
+impl Seldom {
+    /// At most one line in each `interval`.
+    pub const fn new(interval: Duration) -> Self {
+        Self { interval, next_ms: AtomicI64::new(i64::MIN) }
+    }
+
+    /// May it be logged now?
+    pub fn is_due(&self, now: UnixMs) -> bool {
+        let interval_ms = i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX);
+        let due = |next: i64| (now.0 >= next).then(|| now.0.saturating_add(interval_ms));
+        self.next_ms.fetch_update(Relaxed, Relaxed, due).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_comes_once_in_its_interval() {
+        let line = Seldom::new(Duration::from_secs(1));
+        let due = [0, 1, 999, 1000, 1001, 5000].map(|ms| line.is_due(UnixMs(ms)));
+        assert_eq!(due, [true, false, false, true, false, true]);
     }
 }

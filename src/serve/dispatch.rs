@@ -13,6 +13,7 @@ use crate::command::table::Indexed;
 use crate::command::transaction::exec_refused;
 use crate::config::{Compat, Setting};
 use crate::dataset::Dataset;
+use crate::logging::Seldom;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use crate::status::WorkerStats;
@@ -57,9 +58,9 @@ pub(super) enum Stop {
     Walk(usize),
     /// This request waits until CLIENT PAUSE is over.
     Pause(usize),
-}
     /// The connection ends at once, and nothing that waits is sent.
     Abort,
+}
 
 impl Execution<'_> {
     /// Executes the requests of a batch.
@@ -76,6 +77,10 @@ impl Execution<'_> {
         for (at, frame) in batch.frames().iter().enumerate() {
             let mut args = batch.args(frame, bytes);
             let mark = reply.len();
+            if frame.row.is_none() && is_http(&args) {
+                warn_of_http(now, &session.client().endpoint.addr);
+                return Stop::Abort;
+            }
             if self.gates.paused != Paused::Nobody && self.is_held_up(frame.row) {
                 return Stop::Pause(at);
             }
@@ -350,6 +355,26 @@ pub(super) enum Rejected {
     Before(Refusal),
     /// By its row.
     Inside(Refusal),
+}
+
+/// The first line of a form that a browser was made to send, or a header of it: what follows is not meant for us, and may
+/// hold lines that were meant to be commands (as redis 7.0).
+#[cold]
+fn is_http(args: &Args<'_>) -> bool {
+    let name = args.word(0).unwrap_or_default();
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
+#[cold]
+fn warn_of_http(now: UnixMs, from: &str) {
+    static TOLD: Seldom = Seldom::new(Duration::from_mins(1));
+    if TOLD.is_due(now) {
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to remora. This \
+             is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your instance. \
+             Connection from {from} aborted."
+        );
+    }
 }
 
 /// `ERR unknown command 'x', with args beginning with: 'a' 'b' ` (as redis 7.0, the arguments up to 128 bytes).

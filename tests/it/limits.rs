@@ -52,6 +52,8 @@ fn malformed() -> Vec<Vec<u8>> {
         inline.as_bytes(),
     ];
     let mut all: Vec<Vec<u8>> = requests.iter().map(|bytes| bytes.to_vec()).collect();
+    // Forms that a browser was made to send.
+    all.extend([&b"POST / HTTP/1.1\r\nHost: x\r\n\r\nPING\r\n"[..], b"host: x\r\nPING\r\n"].map(<[u8]>::to_vec));
     all.push([b"*", "1".repeat(70_000).as_bytes()].concat());
     all.push([b"*1\r\n$", "1".repeat(70_000).as_bytes()].concat());
     all

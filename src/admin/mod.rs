@@ -5,11 +5,12 @@
 
 mod probes;
 
-use crate::clock::UnixMs;
+use crate::clock::{UnixMs, instant};
 use crate::command::session::Server;
 use crate::command::table;
 use crate::dataset::gate::Reader;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_BYTES_MAX, ADMIN_HEAD_TIMEOUT};
+use crate::logging::Seldom;
 use crate::metrics::{self, Numbers, Pubsub};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -24,9 +25,9 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// After an error at accept (no more file descriptors) the next try waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -60,16 +61,21 @@ impl Admin {
 
     /// Answers requests until it is dropped, with all its connections.
     pub async fn serve(self) {
-        let mut connections = JoinSet::new();
+        let (mut connections, mut seats) = (JoinSet::new(), Vec::new());
         loop {
             while connections.try_join_next().is_some() {}
-            if connections.len() >= ADMIN_CONNECTIONS_MAX {
-                connections.join_next().await;
-            }
             match self.listener.accept().await {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, Arc::clone(&self.view)))),
+                Ok((stream, _)) => {
+                    make_room(&mut seats);
+                    let heard = Arc::new(Mutex::new(instant()));
+                    let task = connections.spawn(connection(stream, Arc::clone(&self.view), Arc::clone(&heard)));
+                    seats.push(Seat { heard, task });
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept on metrics-addr");
+                    static TOLD: Seldom = Seldom::new(Duration::from_secs(1));
+                    if TOLD.is_due(UnixMs::now()) {
+                        tracing::warn!(%error, "cannot accept on metrics-addr");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -77,8 +83,26 @@ impl Admin {
     }
 }
 
-async fn connection(stream: TcpStream, view: Arc<View>) {
+/// A connection as whoever accepts sees it.
+struct Seat {
+    /// When it last asked something.
+    heard: Arc<Mutex<Instant>>,
+    task: AbortHandle,
+}
+
+/// Makes room for one more connection: a probe must not wait for others that say nothing.
+fn make_room(seats: &mut Vec<Seat>) {
+    seats.retain(|seat| !seat.task.is_finished());
+    if seats.len() >= ADMIN_CONNECTIONS_MAX
+        && let Some(silent) = (0..seats.len()).min_by_key(|at| *seats[*at].heard.lock())
+    {
+        seats.swap_remove(silent).task.abort();
+    }
+}
+
+async fn connection(stream: TcpStream, view: Arc<View>, heard: Arc<Mutex<Instant>>) {
     let service = service_fn(|request| {
+        *heard.lock() = instant();
         let response = view.respond(&request);
         async { Ok::<_, Infallible>(response) }
     });
@@ -215,6 +239,36 @@ mod tests {
             "{metrics}"
         );
         assert!(metrics.contains("remora_master_info{host=\"master\",port=\"6379\","), "{metrics}");
+        task.abort();
+    }
+
+    /// Asks over a connection that stays.
+    async fn probe(stream: &mut TcpStream) {
+        stream.write_all(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"live\n") {
+            assert!(stream.read_buf(&mut answer).await.expect("an answer") > 0, "closed");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_too_many_ends_the_one_that_was_silent_for_longest() {
+        let (admin, _server) = admin();
+        let address = admin.address().expect("bound");
+        let task = tokio::spawn(admin.serve());
+        let mut all = Vec::new();
+        for _ in 0..ADMIN_CONNECTIONS_MAX {
+            all.push(TcpStream::connect(address).await.expect("it listens"));
+        }
+        // The first is heard last: so it is the second's turn.
+        all.rotate_left(1);
+        for stream in &mut all {
+            probe(stream).await;
+        }
+        assert!(ask(address, "GET /live").await.contains("200 OK"), "nobody waits for the silent");
+        assert_eq!(all[0].read_to_end(&mut Vec::new()).await.expect("closed"), 0);
+        probe(&mut all[1]).await;
+        probe(&mut all[ADMIN_CONNECTIONS_MAX - 1]).await;
         task.abort();
     }
 

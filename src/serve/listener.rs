@@ -2,8 +2,10 @@
 
 use super::handshake::{Bounds, Handshakes};
 use super::worker::WorkerHandle;
+use crate::clock::UnixMs;
 use crate::command::session::Server;
 use crate::config::{Config, ConfigError};
+use crate::logging::Seldom;
 use crate::resp::refusal::Refusal;
 use crate::socket::Accepted;
 use crate::tls::Tls;
@@ -11,7 +13,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::Permissions;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,12 +40,7 @@ impl Listeners {
     /// called inside a runtime.
     pub fn bind(config: &Config) -> io::Result<Self> {
         let (tcp, tls) = (bind_port(config, config.port)?, bind_port(config, config.tls.port)?);
-        let unix = match &config.unixsocket {
-            None => None,
-            Some(path) => Some(bind_unix(path, config.unixsocketperm).map_err(|error| {
-                io::Error::new(error.kind(), format!("unixsocket {}: {error}", path.display()))
-            })?),
-        };
+        let unix = config.unixsocket.as_deref().map(|path| bind_unix(path, config.unixsocketperm)).transpose()?;
         if tcp.is_empty() && tls.is_empty() && unix.is_none() {
             let why = "there is nowhere to listen: give a port, a tls-port or a unixsocket".to_owned();
             let fault = ConfigError::Unusable { name: "port", why };
@@ -88,14 +85,22 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A socket file left by an earlier run is removed, as the servers do. `mode` 0 leaves the permissions to the umask.
+/// A socket file left by an earlier run is removed, as the servers do; unlike there nothing else is. `mode` 0 leaves the
+/// permissions to the umask.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, PathBuf)> {
-    if path.exists() {
-        std::fs::remove_file(path)?;
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("unixsocket {}: {error}", path.display()));
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.file_type().is_socket() => std::fs::remove_file(path).map_err(named)?,
+        Ok(_) => {
+            let why = "there is something else than a socket, which stays";
+            return Err(named(io::Error::new(io::ErrorKind::AlreadyExists, why)));
+        }
+        // Also if that is because of its folder: binding says so better.
+        Err(_) => {}
     }
-    let listener = UnixListener::bind(path)?;
+    let listener = UnixListener::bind(path).map_err(named)?;
     if mode != 0 {
-        std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(named)?;
     }
     Ok((listener, path.to_owned()))
 }
@@ -162,7 +167,10 @@ async fn deal_ready(mut ready: UnboundedReceiver<Accepted>, dealer: Arc<Dealer>)
 }
 
 async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "a client could not be accepted");
+    static TOLD: Seldom = Seldom::new(Duration::from_secs(1));
+    if TOLD.is_due(UnixMs::now()) {
+        tracing::warn!(%error, "a client could not be accepted");
+    }
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
@@ -237,5 +245,27 @@ fn prepare(stream: &TcpStream, keepalive_s: u64) {
         let time = Duration::from_secs(keepalive_s);
         let keepalive = TcpKeepalive::new().with_time(time).with_interval((time / 3).max(Duration::from_secs(1)));
         let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_socket_of_an_earlier_run_is_replaced() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("socket");
+        let earlier = bind_unix(&path, 0).expect("nothing is there");
+        drop(earlier);
+        assert!(path.exists(), "as after a crash");
+        drop(bind_unix(&path, 0o700).expect("a socket is replaced"));
+        let file = dir.path().join("precious");
+        std::fs::write(&file, b"data").expect("written");
+        for path in [file.clone(), dir.path().to_path_buf(), dir.path().join("no/such/folder")] {
+            let refused = bind_unix(&path, 0).map(drop).expect_err("no place for a socket").to_string();
+            assert!(refused.starts_with(&format!("unixsocket {}: ", path.display())), "{refused}");
+        }
+        assert_eq!(std::fs::read(file).expect("it stays"), b"data");
     }
 }

@@ -9,11 +9,14 @@ use crate::resp::request::{Parser, RequestError, RequestLimits, Span};
 /// Unparsed bytes are moved to the front when this many applied ones lie before them.
 const COMPACT_BYTES: usize = 64 * 1024;
 
-/// One command of the stream, by where its words are.
+/// One command of the stream. Its words are told from its first byte on, so that a transaction may be longer than 32 bits
+/// count.
 #[derive(Clone, Copy, Debug)]
 struct Command {
     first_span: usize,
     spans: usize,
+    /// Position of its first byte.
+    start: usize,
     /// Position behind its last byte.
     end: usize,
     transaction: Transaction,
@@ -100,25 +103,28 @@ impl Stream {
     /// Parses one command; `false` if it is not complete.
     fn parse_one(&mut self) -> Result<bool, RequestError> {
         let mark = self.spans.len();
-        let used = self.parser.parse(&mut self.bytes, self.parsed, &mut self.spans, &RequestLimits::STREAM)?;
-        let Some(used) = used else { return Ok(false) };
+        let rest = self.bytes.get_mut(self.parsed..).unwrap_or_default();
+        let Some(used) = self.parser.parse(rest, 0, &mut self.spans, &RequestLimits::STREAM)? else {
+            return Ok(false);
+        };
+        let start = self.parsed;
         self.parsed += used;
-        self.push(mark);
+        self.push(mark, start);
         Ok(true)
     }
 
     /// Adds the command whose words start at span `mark`. An empty line counts as one byte of offset and is
     /// a unit of its own, or part of the open transaction.
-    fn push(&mut self, mark: usize) {
+    fn push(&mut self, mark: usize, start: usize) {
         let spans = self.spans.len() - mark;
-        let name = self.spans.get(mark).map_or(&b""[..], |span| span.of(&self.bytes));
+        let name = self.spans.get(mark).map_or(&b""[..], |span| span.of(&self.bytes[start..]));
         let transaction = match spans {
             1 if name.eq_ignore_ascii_case(b"multi") => Transaction::Opens,
             1 if name.eq_ignore_ascii_case(b"exec") => Transaction::Closes,
             _ => Transaction::Neither,
         };
         let index = self.commands.len();
-        self.commands.push(Command { first_span: mark, spans, end: self.parsed, transaction });
+        self.commands.push(Command { first_span: mark, spans, start, end: self.parsed, transaction });
         match (transaction, self.open) {
             // Seen from redis 6.0 under a random workload. Real replicas answer an error that nobody reads and go on:
             // nothing is lost by it, each command still comes once and in order.
@@ -160,7 +166,12 @@ impl Stream {
     /// The first argument of each command that is ready, mostly its key: for asking memory early.
     pub fn likely_keys(&self) -> impl Iterator<Item = &[u8]> {
         let ready = self.commands[self.done..self.whole].iter().filter(|command| command.spans > 1);
-        ready.map(|command| self.spans[command.first_span + 1].of(&self.bytes))
+        ready.map(|command| self.spans[command.first_span + 1].of(&self.bytes[command.start..]))
+    }
+
+    fn args(&self, command: &Command) -> Args<'_> {
+        let spans = &self.spans[command.first_span..command.first_span + command.spans];
+        Args::new(&self.bytes[command.start..command.end], spans, 0)
     }
 
     /// The unit that `unit` showed has been applied. Answers its number of commands.
@@ -200,12 +211,9 @@ impl Stream {
         let first_span = self.commands.get(done).map_or(self.spans.len(), |c| c.first_span);
         self.spans.drain(..first_span);
         self.commands.drain(..done);
-        let shift = u32::try_from(gone).expect("spans are 32 bit, so is every position in the buffer");
-        for span in &mut self.spans {
-            *span = Span { start: span.start - shift, end: span.end - shift };
-        }
         for command in &mut self.commands {
             command.first_span -= first_span;
+            command.start -= gone;
             command.end -= gone;
         }
         self.parsed -= gone;
@@ -222,7 +230,7 @@ impl<'a> Unit<'a> {
         stream.commands[self.first..=self.last]
             .iter()
             .filter(|command| command.spans > 0)
-            .map(|c| Args::new(&stream.bytes, &stream.spans[c.first_span..c.first_span + c.spans], 0))
+            .map(|command| stream.args(command))
     }
 
     /// MULTI to EXEC?
@@ -236,7 +244,7 @@ impl<'a> Unit<'a> {
         stream.commands[self.first..=self.last]
             .iter()
             .filter(|command| command.spans > 0 && command.transaction == Transaction::Neither)
-            .map(|c| Args::new(&stream.bytes, &stream.spans[c.first_span..c.first_span + c.spans], 0))
+            .map(|command| stream.args(command))
     }
 }
 
@@ -279,6 +287,28 @@ mod tests {
             assert_eq!(units(INPUT, piece), expected, "pieces of {piece}");
         }
         assert_eq!(expected.iter().map(|unit| unit.0).sum::<u64>(), INPUT.len() as u64);
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_transaction_may_be_longer_than_32_bits_count() {
+        const LONG: usize = u32::MAX as usize + 10;
+        let (head, tail) =
+            (&b"*1\r\n$5\r\nMULTI\r\n"[..], &b"*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n*1\r\n$4\r\nEXEC\r\n"[..]);
+        let mut stream = Stream::default();
+        stream.extend(head);
+        assert_eq!(stream.parse(64), Ok(false));
+        // As if other commands had come in between: zeros that nobody looks at take no memory.
+        stream.bytes = vec![0; LONG + tail.len()];
+        stream.bytes[LONG..].copy_from_slice(tail);
+        stream.parsed = LONG;
+        assert_eq!(stream.parse(64), Ok(true));
+        let unit = stream.unit().unwrap();
+        let words: Vec<Vec<&[u8]>> = unit.commands().map(|args| args.words().collect()).collect();
+        assert_eq!((unit.bytes, words), ((LONG + tail.len()) as u64, vec![vec![&b"DEL"[..], b"k"]]));
+        stream.applied();
+        stream.compact();
+        assert_eq!(stream.pending_bytes(), 0);
     }
 
     #[test]

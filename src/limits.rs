@@ -57,6 +57,14 @@ pub const DIVERGED_PAUSE: Duration = Duration::from_secs(300);
 pub const DISTRUSTED_COMMANDS_MAX: usize = 8;
 /// Most remoras above us of which the master may tell.
 pub const CHAIN_NODES_MAX: usize = 64;
+/// Answers about the master's offset that are kept until the stream has come so far.
+pub const LAG_SAMPLES_MAX: usize = 256;
+/// Longest answer about replication, bytes: a master has a line of some 70 for each replica.
+pub const PROBE_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Default of `repl-lag-probe-interval-ms`.
+pub const LAG_PROBE_INTERVAL_MS_DEFAULT: u64 = 1_000;
+/// The master is asked no oftener than this, milliseconds.
+pub const LAG_PROBE_INTERVAL_MS_MIN: u64 = 10;
 /// Longest lines a master may send during the handshake, bytes.
 pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 * 1024;
 
@@ -140,6 +148,8 @@ pub const BUSY_REPLY_THRESHOLD_MS_DEFAULT: u64 = 5_000;
 
 // `+OK` and the ids of a chain, 40 digits each, are one line of a handshake.
 const _: () = assert!((CHAIN_NODES_MAX + 1) * 41 < HANDSHAKE_LINE_BYTES_MAX);
+const _: () = assert!(LAG_SAMPLES_MAX >= 2);
+const _: () = assert!(LAG_PROBE_INTERVAL_MS_MIN <= LAG_PROBE_INTERVAL_MS_DEFAULT);
 const _: () = assert!(SCRIPT_STACK_BYTES_MAX * 2 <= SCRIPT_STACK_BYTES);
 const _: () = assert!(UNAUTHENTICATED_BULK_BYTES_MAX < BULK_BYTES_MAX);
 // Words of queued requests are addressed with 32 bits.

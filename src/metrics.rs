@@ -6,17 +6,20 @@
 use crate::clock::UnixMs;
 use crate::limits::SUB_REPLICAS_LABELLED_MAX;
 use crate::process;
-use crate::status::{CommandTotals, LinkPhase, SaveStatus, Status, Tally, Totals};
+use crate::status::{CommandTotals, LinkPhase, SaveStatus, Source, Status, Tally, Totals};
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 /// What a scrape shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Numbers<'a> {
     /// The time of the scrape.
     pub now: UnixMs,
+    /// The same by the clock that measures ages.
+    pub instant: Instant,
     /// The program's numbers.
     pub status: &'a Status,
     /// Names of the commands, in the order in which workers count them.
@@ -62,12 +65,18 @@ static METRICS: &[(&str, Kind, &str)] = &[
     ("remora_loaded", Kind::Gauge, "1 once a whole dataset has been loaded"),
     ("remora_diverged", Kind::Gauge, "1 while the data are known not to be the master's"),
     ("remora_replication_offset_bytes", Kind::Gauge, "Offset of the stream by kind: received, applied, acked"),
-    ("remora_replication_lag_bytes", Kind::Gauge, "Bytes of the stream received and not yet applied"),
+    ("remora_replication_lag_bytes", Kind::Gauge, "Bytes of the master's stream that are not applied here yet"),
     (
         "remora_replication_staleness_seconds",
         Kind::Gauge,
-        "Time since the master was last heard: data may be so old",
+        "So old are the data at most, as measured by asking the master; see the source",
     ),
+    (
+        "remora_replication_staleness_source",
+        Kind::Gauge,
+        "1 at the source (label) of the staleness: probe, upstream, last-io (a guess), unknown",
+    ),
+    ("remora_max_lag_exceeded", Kind::Gauge, "1 while reads are refused by replica-max-lag-seconds or -bytes"),
     ("remora_applied_commands_total", Kind::Counter, "Commands of the stream applied"),
     ("remora_full_syncs_total", Kind::Counter, "Full syncs begun, by reason"),
     ("remora_partial_syncs_total", Kind::Counter, "Partial resyncs asked for, by result"),
@@ -204,17 +213,29 @@ fn link_metrics(numbers: &Numbers<'_>) {
     }
     if let Some(heard) = link.last_io() {
         set("remora_master_last_io_timestamp_seconds", heard);
-        set("remora_replication_staleness_seconds", UnixMs((numbers.now.0 - heard.0).max(0)));
     }
     set("remora_loaded", status.is_loaded());
     set("remora_diverged", status.diverged().is_some());
     for (kind, offset) in [("received", link.received()), ("applied", link.applied()), ("acked", link.acked())] {
         gauge!("remora_replication_offset_bytes", "kind" => kind).set(offset.0.as_float());
     }
-    set("remora_replication_lag_bytes", link.received().since(link.applied()));
+    lag_metrics(numbers);
     total("remora_applied_commands_total", link.applied_commands());
     total("remora_master_input_bytes_total", link.bytes_in());
     total("remora_master_output_bytes_total", link.bytes_out());
+}
+
+fn lag_metrics(numbers: &Numbers<'_>) {
+    let lag = numbers.status.lag(numbers.instant, numbers.now);
+    if let Some(staleness) = lag.staleness {
+        gauge!("remora_replication_staleness_seconds").set(staleness.as_secs_f64());
+    }
+    for source in Source::all() {
+        let is_it = (source == lag.source).as_float();
+        gauge!("remora_replication_staleness_source", "source" => source.as_str()).set(is_it);
+    }
+    set("remora_replication_lag_bytes", lag.bytes);
+    set("remora_max_lag_exceeded", numbers.status.lag_exceeded().is_some());
 }
 
 fn sync_metrics(status: &Status) {
@@ -419,7 +440,8 @@ mod tests {
 
     fn render_busy() -> String {
         render(&Numbers {
-            now: UnixMs(5_000),
+            now: UnixMs(5_500),
+            instant: crate::clock::instant(),
             status: &busy(),
             commands: &["get", "client|id"],
             databases: &[(3, 10, 2)],
@@ -457,7 +479,10 @@ mod tests {
             "remora_master_sync_state{state=\"connect\"} 1",
             "remora_master_sync_state{state=\"connected\"} 0",
             "remora_master_link_down_since_timestamp_seconds 2.5",
-            "remora_replication_staleness_seconds 3",
+            "remora_replication_staleness_seconds 3.5",
+            "remora_replication_staleness_source{source=\"last-io\"} 1",
+            "remora_replication_staleness_source{source=\"probe\"} 0",
+            "remora_max_lag_exceeded 0",
             "remora_replication_lag_bytes 10",
             "remora_full_syncs_total{reason=\"first\"} 1",
             "remora_apply_errors_total{command=\"zadd\"} 1",

@@ -5,7 +5,7 @@
 //! signals.
 
 use crate::admin::Admin;
-use crate::clock::UnixMs;
+use crate::clock::{self, UnixMs};
 use crate::command::session::Server;
 use crate::config::{Config, ConfigError, LiveConfig, Master};
 use crate::dataset::Dataset;
@@ -19,9 +19,9 @@ use crate::progress::{self, Screen};
 use crate::repl::backlog::Backlog;
 use crate::script;
 use crate::serve::{Listeners, WorkerHandle, serve, start_worker};
-use crate::status::Status;
+use crate::status::{LagLimits, Status};
 use crate::tls::Tls;
-use crate::upstream::{Link, Reaper, Report, Ties, watch_sentinels};
+use crate::upstream::{Link, Reaper, Report, Ties, probe_master, watch_sentinels};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-/// How often keys are looked for that have expired.
+/// How often keys are looked for that have expired, and whether the data are too old.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often rates are sampled.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -72,6 +72,8 @@ pub async fn run(
         () = sample(&status) => {}
         () = refresh(&tls, &server.config) => {}
         () = tick(&server.hub) => {}
+        () = judge_lag(&server) => {}
+        never = probe_master(Arc::clone(&server.config), &tls, &status, server.master.subscribe()) => match never {},
         () = progress::show(&status, screen) => {}
         () = watch_sentinels(Arc::clone(&server.config), &tls, &server.master) => {}
         () = stop => {}
@@ -161,6 +163,26 @@ async fn tick(hub: &Hub) {
     loop {
         tick.tick().await;
         hub.tick(UnixMs::now());
+    }
+}
+
+/// Looks whether the data are older than they may be.
+async fn judge_lag(server: &Server) {
+    let (mut tick, mut before) = (tokio::time::interval(TICK_INTERVAL), None);
+    loop {
+        tick.tick().await;
+        let (config, status, now) = (server.config.get(), &server.status, clock::instant());
+        let limits = LagLimits { seconds: config.replica_max_lag_s, bytes: config.replica_max_lag_bytes };
+        status.judge_lag(limits, now, UnixMs::now());
+        let exceeded = status.lag_exceeded();
+        if exceeded != before {
+            let lag = status.lag(now, UnixMs::now());
+            match exceeded {
+                Some(stale) => tracing::warn!(limit = stale.setting(), %lag, "reads are refused from now on"),
+                None => tracing::info!(%lag, "reads are answered again"),
+            }
+        }
+        before = exceeded;
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod probes;
 
-use crate::clock::{UnixMs, instant};
+use crate::clock::{self, UnixMs};
 use crate::command::session::Server;
 use crate::command::table;
 use crate::dataset::gate::Reader;
@@ -67,7 +67,7 @@ impl Admin {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     make_room(&mut seats);
-                    let heard = Arc::new(Mutex::new(instant()));
+                    let heard = Arc::new(Mutex::new(clock::instant()));
                     let task = connections.spawn(connection(stream, Arc::clone(&self.view), Arc::clone(&heard)));
                     seats.push(Seat { heard, task });
                 }
@@ -102,7 +102,7 @@ fn make_room(seats: &mut Vec<Seat>) {
 
 async fn connection(stream: TcpStream, view: Arc<View>, heard: Arc<Mutex<Instant>>) {
     let service = service_fn(|request| {
-        *heard.lock() = instant();
+        *heard.lock() = clock::instant();
         let response = view.respond(&request);
         async { Ok::<_, Infallible>(response) }
     });
@@ -123,7 +123,10 @@ impl View {
             "/metrics" => Ok(String::new()),
             "/live" => Ok("live\n".to_owned()),
             "/startup" => told(probes::startup(status)),
-            "/ready" => told(probes::ready(status, self.server.config.get().replica_serve_stale_data)),
+            "/ready" => {
+                let serve_stale = self.server.config.get().replica_serve_stale_data;
+                told(probes::ready(status, serve_stale, clock::instant(), UnixMs::now()))
+            }
             _ => return text(StatusCode::NOT_FOUND, "there are /metrics, /live, /ready and /startup\n".into()),
         };
         if method != Method::GET && method != Method::HEAD {
@@ -150,6 +153,7 @@ impl View {
         let listened = self.server.hub.counts();
         let rendered = metrics::render(&Numbers {
             now: UnixMs::now(),
+            instant: clock::instant(),
             status: &self.server.status,
             commands: &commands,
             databases: &databases,

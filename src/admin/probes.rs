@@ -4,14 +4,16 @@
 //! |---|---|
 //! | `/live` | always: whoever answers is alive. It never depends on the master |
 //! | `/startup` | a dataset was loaded and has been at the master's offset once. Never taken back |
-//! | `/ready` | as `/startup`, and reads are answered with data that were the master's: not diverged, and the link is up or `replica-serve-stale-data` is `yes` |
+//! | `/ready` | as `/startup`, and reads are answered with data that were the master's: not diverged, not older than `replica-max-lag-seconds` and `-bytes` allow, and the link is up or `replica-serve-stale-data` is `yes` |
 //!
 //! A link that is cut does not make a replica not ready as long as stale data may be served: next to an application, a
 //! replica that is not ready takes the whole pod out of service, so one restart of the master would take out all of
 //! them. Who wants readiness to follow the link says `replica-serve-stale-data no`, and reads are refused at the
 //! same time as the probe.
 
-use crate::status::Status;
+use crate::clock::UnixMs;
+use crate::status::{Stale, Status};
+use std::time::Instant;
 
 /// A probe's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +36,8 @@ pub(super) fn startup(status: &Status) -> Verdict {
     Verdict::No(waiting(why, status))
 }
 
-/// `/ready`
-pub(super) fn ready(status: &Status, serve_stale: bool) -> Verdict {
+/// `/ready`, at this time.
+pub(super) fn ready(status: &Status, serve_stale: bool, now: Instant, unix: UnixMs) -> Verdict {
     let started = startup(status);
     if started != Verdict::Yes {
         return started;
@@ -46,10 +48,17 @@ pub(super) fn ready(status: &Status, serve_stale: bool) -> Verdict {
     if let Some(why) = status.diverged() {
         return Verdict::No(format!("the data are not the master's: {why}"));
     }
-    if !serve_stale && !status.link.is_up() {
-        return Verdict::No(waiting("the link is down and replica-serve-stale-data is no", status));
+    match status.stale(serve_stale) {
+        None => Verdict::Yes,
+        Some(Stale::LinkDown) => {
+            Verdict::No(waiting("the link is down and replica-serve-stale-data is no", status))
+        }
+        Some(stale) => {
+            let lag = status.lag(now, unix);
+            let why = format!("reads are refused by {}: {lag}", stale.setting());
+            Verdict::No(waiting(&why, status))
+        }
     }
-    Verdict::Yes
 }
 
 fn waiting(why: &str, status: &Status) -> String {
@@ -63,16 +72,17 @@ fn waiting(why: &str, status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::UnixMs;
-    use crate::status::LinkPhase;
+    use crate::clock;
+    use crate::status::{LagLimits, LinkPhase};
 
     #[test]
     fn the_probes_follow_the_table() {
         let status = Status::new(UnixMs(0));
         let check = |startup_yes: bool, ready_stale: bool, ready_strict: bool, when: &str| {
             assert_eq!(startup(&status) == Verdict::Yes, startup_yes, "{when}");
-            assert_eq!(ready(&status, true) == Verdict::Yes, ready_stale, "{when}");
-            assert_eq!(ready(&status, false) == Verdict::Yes, ready_strict, "{when}");
+            let ready = |serve_stale| ready(&status, serve_stale, clock::instant(), UnixMs(9));
+            assert_eq!(ready(true) == Verdict::Yes, ready_stale, "{when}");
+            assert_eq!(ready(false) == Verdict::Yes, ready_strict, "{when}");
         };
         check(false, false, false, "at start");
         status.link.set_phase(LinkPhase::Sync, UnixMs(1));
@@ -81,6 +91,11 @@ mod tests {
         status.link.set_phase(LinkPhase::Connected, UnixMs(2));
         status.set_caught_up();
         check(true, true, true, "connected");
+        let judge = |seconds| status.judge_lag(LagLimits { seconds, bytes: 0 }, clock::instant(), UnixMs(9));
+        judge(1);
+        check(true, false, false, "nobody knows how old the data are");
+        judge(0);
+        check(true, true, true, "without a limit");
         status.link.set_phase(LinkPhase::Connect, UnixMs(3));
         check(true, true, false, "the link is cut");
         status.link.set_phase(LinkPhase::Sync, UnixMs(4));
@@ -91,6 +106,19 @@ mod tests {
         status.set_diverged(None);
         status.set_unloaded();
         check(true, false, false, "the old data were dropped");
+    }
+
+    #[test]
+    fn a_limit_that_is_exceeded_is_named_with_the_lag() {
+        let status = Status::new(UnixMs(0));
+        status.set_loaded();
+        status.set_caught_up();
+        status.link.set_phase(LinkPhase::Connected, UnixMs(1));
+        status.link.read(1, UnixMs(1000));
+        status.judge_lag(LagLimits { seconds: 5, bytes: 0 }, clock::instant(), UnixMs(7000));
+        let why = "reads are refused by replica-max-lag-seconds: the master has been silent for 6.5 s, 0 bytes behind; \
+                   link: connected";
+        assert_eq!(ready(&status, true, clock::instant(), UnixMs(7500)), Verdict::No(why.into()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod clients;
 pub mod context;
 pub mod expiry;
 pub mod facts;
+mod freshness;
 pub use crate::glob;
 
 mod help;

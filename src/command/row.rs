@@ -2,8 +2,10 @@
 
 use super::args::Args;
 use super::context::{ApplyCx, ReadCx, SessionCx};
+use crate::position::Offset;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
+use crate::status::Stale;
 
 /// Reads: answers from `&Dataset`.
 pub type ReadFn = fn(&ReadCx<'_>, &mut Args<'_>, &mut Reply) -> Result<(), Refusal>;
@@ -12,7 +14,7 @@ pub type ReadFn = fn(&ReadCx<'_>, &mut Args<'_>, &mut Reply) -> Result<(), Refus
 pub type WalkFn = fn(&ReadCx<'_>, &mut Args<'_>, u64, &mut Reply) -> Result<(u64, usize), Refusal>;
 /// Applies: changes `&mut Dataset`, writes no reply. An error means that the command could not be applied.
 pub type WriteFn = fn(&mut ApplyCx<'_>, &mut Args<'_>) -> Result<(), Refusal>;
-/// Reads, and may ask to wait until one of its keys changes: then nothing was written.
+/// Reads, and may ask to wait until what it has looked at changes: then nothing was written.
 pub type WaitFn = fn(&ReadCx<'_>, &mut Args<'_>, &mut Reply) -> Result<Option<Await>, Refusal>;
 /// Concerns the connection or the server.
 pub type SessionFn = fn(&mut SessionCx<'_>, &mut Args<'_>, &mut Reply) -> Result<(), Refusal>;
@@ -22,10 +24,19 @@ pub type SessionFn = fn(&mut SessionCx<'_>, &mut Args<'_>, &mut Reply) -> Result
 pub struct Await {
     /// How long, milliseconds; `None` is for ever.
     pub timeout_ms: Option<u64>,
-    /// The keys whose changes it waits for.
-    pub keys: Vec<Vec<u8>>,
+    /// What it waits for.
+    pub until: Until,
     /// The request to be asked again, with what it meant at the beginning.
     pub request: Vec<Vec<u8>>,
+}
+
+/// What a request waits for. When the time is over, the answer is null for keys, 0 for an offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// One of these keys changes.
+    Changed(Vec<Vec<u8>>),
+    /// The data are at this offset, or of another history.
+    Reached(Offset),
 }
 
 /// What a row may do.
@@ -85,7 +96,7 @@ pub struct Row {
     pub applied: Option<WriteFn>,
     /// May run while nothing is loaded yet.
     pub loading: bool,
-    /// May run while the link is down and `replica-serve-stale-data` is `no`.
+    /// May run while the data are too stale to be shown (`replica-serve-stale-data no`, `replica-max-lag-seconds`).
     pub stale: bool,
     /// May run before AUTH.
     pub no_auth: bool,
@@ -104,7 +115,7 @@ pub const fn read(name: &'static str, arity: i16, keys: Keys, f: ReadFn) -> Row 
     Row::new(name, arity, keys, Run::Read(f))
 }
 
-/// A row that reads and may wait for its keys.
+/// A row that reads and may wait.
 pub const fn waiting_read(name: &'static str, arity: i16, keys: Keys, f: WaitFn) -> Row {
     Row::new(name, arity, keys, Run::Wait(f))
 }
@@ -223,6 +234,13 @@ impl Row {
     pub fn arity_fits(&self, count: usize) -> bool {
         let wanted = usize::from(self.arity.unsigned_abs());
         if self.arity < 0 { count >= wanted } else { count == wanted }
+    }
+
+    /// May it not run while the data are too stale to be shown, for this reason? What ends a script may run behind a lag
+    /// all the same: the script may be what holds the stream up.
+    pub fn is_refused_while(&self, stale: Stale) -> bool {
+        let ends_lag = stale != Stale::LinkDown && matches!(self.name, "script kill" | "function kill");
+        !self.stale && !ends_lag
     }
 
     /// The function with which the stream applies this command, if any.

@@ -4,7 +4,7 @@ use super::acl::{BadUsers, Login, User, Users};
 use super::clients::{Client, Clients, Endpoint, Member};
 use super::introduction::Introduction;
 use super::pause::Pause;
-use super::row::Await;
+use super::row::{Await, Until};
 use super::scripting::desk::Scripts;
 use super::table::Indexed;
 use super::transaction::{Queue, Watched, Watching};
@@ -190,18 +190,21 @@ impl Session {
         self.tracker = tracker.map(Box::new);
     }
 
-    /// A request asks to wait; [`Session::await_keys`] must follow.
+    /// A request asks to wait; [`Session::begin_wait`] must follow.
     pub fn ask_to_wait(&mut self, asked: Await) -> After {
         self.asked = Some(Box::new(asked));
         After::Wait
     }
 
     /// Begins the wait that was asked for. To be called under the entry of the gate under which nothing was found.
-    pub fn await_keys(&mut self, hub: &Arc<Hub>, row: Indexed) {
+    pub fn begin_wait(&mut self, hub: &Arc<Hub>, row: Indexed) {
         if let Some(asked) = self.asked.take() {
-            let keys = asked.keys.iter().map(Vec::as_slice);
-            let wait = Wait::new(hub, self.client.mailbox(), self.db, keys);
-            self.pending = Some(Box::new(Pending { asked: *asked, row, _wait: wait }));
+            let mailbox = self.client.mailbox();
+            let wait = match &asked.until {
+                Until::Changed(keys) => Wait::for_keys(hub, mailbox, self.db, keys.iter().map(Vec::as_slice)),
+                Until::Reached(offset) => Wait::for_offset(hub, mailbox, *offset),
+            };
+            self.pending = Some(Box::new(Pending { asked: *asked, row, wait }));
         }
     }
 
@@ -391,14 +394,15 @@ impl Session {
     }
 }
 
-/// A request that waits for a key to change.
+/// A request that waits.
 #[derive(Debug)]
 pub struct Pending {
     /// What to ask again, and until when.
     pub asked: Await,
     /// The row that is asked.
     pub row: Indexed,
-    _wait: Wait,
+    /// The wait itself.
+    pub wait: Wait,
 }
 
 /// What commands about the server can reach; one per process.
@@ -469,7 +473,7 @@ pub enum After {
     Deliver,
     /// Closes when all has been sent (QUIT, CLIENT KILL of itself).
     Close,
-    /// Waits for keys to change, then answers; the session has what is pending (XREAD BLOCK).
+    /// Waits for keys or an offset, then answers; the session has what is pending (XREAD BLOCK, WAITOFFSET).
     Wait,
     /// Waits before it sends the reply and looks at the next request (DEBUG SLEEP). Nobody else waits.
     Sleep(Duration),

@@ -2,8 +2,8 @@
 
 use super::row::Row;
 use super::{
-    acl, bitmap, connection, facts, geo, hash, hyperloglog, keys, list, pubsub, replication, scripting, server,
-    set, stream, string, transaction, vectorset, zset,
+    acl, bitmap, connection, facts, freshness, geo, hash, hyperloglog, keys, list, pubsub, replication, scripting,
+    server, set, stream, string, transaction, vectorset, zset,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -28,6 +28,7 @@ pub static FAMILIES: &[&[Row]] = &[
     acl::ROWS,
     server::ROWS,
     replication::ROWS,
+    freshness::ROWS,
 ];
 
 static BY_NAME: LazyLock<HashMap<&'static [u8], Indexed, foldhash::fast::FixedState>> = LazyLock::new(|| {

@@ -3,7 +3,7 @@
 use super::args::{Args, Span};
 use super::clients::Endpoint;
 use super::context::{ApplyCx, ReadCx, SessionCx};
-use super::row::{Row, Run};
+use super::row::{Row, Run, Until};
 use super::session::{After, Server, Session as ClientSession};
 use super::table;
 use crate::clock::UnixMs;
@@ -93,8 +93,12 @@ impl Bench {
                 let asked = read(&cx, &mut Args::new(&frame, &spans, skip), reply)?;
                 if let Some(asked) = asked {
                     let text = |words: &[Vec<u8>]| String::from_utf8_lossy(&words.join(&b' ')).into_owned();
-                    let (keys, request) = (text(&asked.keys), text(&asked.request));
-                    let told = format!("waits {:?} for [{keys}] with [{request}]", asked.timeout_ms);
+                    let until = match &asked.until {
+                        Until::Changed(keys) => text(keys),
+                        Until::Reached(offset) => offset.to_string(),
+                    };
+                    let request = text(&asked.request);
+                    let told = format!("waits {:?} for [{until}] with [{request}]", asked.timeout_ms);
                     reply.buffer_mut().extend_from_slice(told.as_bytes());
                 }
                 Ok(())

@@ -31,7 +31,8 @@ pub use value::{
 };
 
 use crate::limits::{
-    BUSY_REPLY_THRESHOLD_MS_DEFAULT, DATABASES_DEFAULT, MAXCLIENTS_DEFAULT, TRACKED_KEYS_DEFAULT,
+    BUSY_REPLY_THRESHOLD_MS_DEFAULT, DATABASES_DEFAULT, LAG_PROBE_INTERVAL_MS_DEFAULT, MAXCLIENTS_DEFAULT,
+    TRACKED_KEYS_DEFAULT,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -98,6 +99,12 @@ pub struct Config {
     pub replica_serve_stale_data: bool,
     /// As whose server clients are answered.
     pub compat: Compat,
+    /// How old the data may be that are shown, seconds; 0 is no limit.
+    pub replica_max_lag_s: u64,
+    /// How much of the stream may be missing in what is shown, bytes; 0 is no limit.
+    pub replica_max_lag_bytes: u64,
+    /// How often the master is asked where it stands, milliseconds; 0 is never.
+    pub repl_lag_probe_interval_ms: u64,
     /// What the master is told in acks.
     pub ack_mode: AckMode,
     /// Address or name that the master shows for us.
@@ -263,6 +270,9 @@ impl Default for Config {
             memory_limit_bytes: 0,
             replica_serve_stale_data: true,
             compat: Compat::Auto,
+            replica_max_lag_s: 0,
+            replica_max_lag_bytes: 0,
+            repl_lag_probe_interval_ms: LAG_PROBE_INTERVAL_MS_DEFAULT,
             ack_mode: AckMode::Exact,
             replica_announce_ip: None,
             replica_announce_port: 0,

@@ -6,6 +6,7 @@ use super::value::{
     SubReplicaDialect,
 };
 use super::{Config, EventClasses, Master, Sentinels, tls};
+use crate::limits::LAG_PROBE_INTERVAL_MS_MIN;
 
 /// Reads the words of a value into the field of a config; the complaint is worded for people.
 type Read = fn(&mut Config, &[&[u8]]) -> Result<(), String>;
@@ -129,7 +130,7 @@ const GENERAL: &[Setting] = &[
     Setting::new(
         "masteruser",
         "NAME",
-        "ACL user towards the master; it needs +psync +replconf +ping",
+        "ACL user towards the master; it needs +psync +replconf +ping, and +info for measuring the lag",
         |c, w| put(&mut c.masteruser, text(w).map(value::unless_empty)),
         |c| shown(c.masteruser.as_deref()),
     )
@@ -340,6 +341,32 @@ const GENERAL: &[Setting] = &[
         |c| yes_no(c.replica_serve_stale_data),
     )
     .aliases(&["slave-serve-stale-data"])
+    .live(),
+    Setting::new(
+        "replica-max-lag-seconds",
+        "SECONDS",
+        "Answer no reads from data that may be older; /ready fails too. Keep it above the interval of the lag probe; 0 is \
+         no limit",
+        |c, w| put(&mut c.replica_max_lag_s, number(w, 0, i32::MAX.into())),
+        |c| c.replica_max_lag_s.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "replica-max-lag-bytes",
+        "BYTES",
+        "Answer no reads while more of the master's stream is missing; /ready fails too; 0 is no limit",
+        |c, w| put(&mut c.replica_max_lag_bytes, bytes(w, 0)),
+        |c| c.replica_max_lag_bytes.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "repl-lag-probe-interval-ms",
+        "MILLISECONDS",
+        "How often the master is asked where it stands (INFO, over a second connection), from which the lag is measured; \
+         0 is never, else 10 at least",
+        |c, w| put(&mut c.repl_lag_probe_interval_ms, number(w, 0, 3_600_000).and_then(probe_interval)),
+        |c| c.repl_lag_probe_interval_ms.to_string().into(),
+    )
     .live(),
     Setting::new(
         "ack-mode",
@@ -638,6 +665,13 @@ pub(super) fn number<T: TryFrom<i64>>(words: &[&[u8]], min: i64, max: i64) -> Re
 
 fn bytes<T: TryFrom<u64>>(words: &[&[u8]], min: u64) -> Result<T, String> {
     value::bytes(text(words)?, min)
+}
+
+fn probe_interval(ms: u64) -> Result<u64, String> {
+    if ms == 0 || ms >= LAG_PROBE_INTERVAL_MS_MIN {
+        return Ok(ms);
+    }
+    Err(format!("argument must be 0 or at least {LAG_PROBE_INTERVAL_MS_MIN}"))
 }
 
 pub(super) fn secret(words: &[&[u8]]) -> Option<Secret> {

@@ -5,7 +5,7 @@ use super::monitor::quote;
 use super::{Hub, Kind};
 use crate::clock::UnixMs;
 use crate::config::EventClasses;
-use crate::position::DbIndex;
+use crate::position::{DbIndex, Offset};
 use std::ops::Range;
 
 /// What somebody wants to hear.
@@ -211,5 +211,16 @@ impl Hub {
     pub fn replaced(&self, now: UnixMs) {
         self.flushed(now);
         self.waiting.wake_all();
+        self.history_changed();
+    }
+
+    /// The stream is applied up to here; to be called outside of the gate. Costs a relaxed load while nobody waits.
+    pub fn reached(&self, offset: Offset) {
+        self.waiting.reached(offset);
+    }
+
+    /// The data are of another history from now on, or of the same under another id: who waits for an offset looks again.
+    pub fn history_changed(&self) {
+        self.waiting.wake_up_to(Offset(u64::MAX));
     }
 }

@@ -57,7 +57,7 @@ struct Post {
 /// Why a client that waits is to look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// A key that it waits for was changed.
+    /// What it waits for has changed.
     Changed,
     /// CLIENT UNBLOCK: as if the time had passed.
     TimedOut,
@@ -141,7 +141,7 @@ impl Mailbox {
         }
     }
 
-    /// The client waits for keys from now on.
+    /// The client waits from now on.
     pub(super) fn begin_wait(&self) {
         self.signals.fetch_and(!(CHANGED | TIMED_OUT | UNBLOCKED), Relaxed);
         self.waiting.store(true, Release);
@@ -151,13 +151,13 @@ impl Mailbox {
         self.waiting.store(false, Release);
     }
 
-    /// Does the client wait for keys?
+    /// Does the client wait?
     pub fn is_waiting(&self) -> bool {
         self.waiting.load(Acquire)
     }
 
-    /// A key that it waits for was changed.
-    pub(super) fn key_changed(&self) {
+    /// What it waits for has come, or may have.
+    pub(super) fn look_again(&self) {
         self.signal(CHANGED);
     }
 

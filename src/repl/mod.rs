@@ -26,6 +26,7 @@
 pub mod apply;
 pub mod backlog;
 pub mod envelope;
+pub mod probe;
 pub mod psync;
 pub mod receiver;
 pub mod retry;

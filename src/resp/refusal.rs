@@ -3,6 +3,7 @@
 //! A refusal is the text after the `-`, code word first. Commands return it; the dispatcher writes it. The
 //! same texts serve apply functions as the reason why a command of the stream could not be applied.
 
+use crate::status::Stale;
 use std::borrow::Cow;
 
 /// An error reply: the line without `-` and line end.
@@ -23,6 +24,10 @@ impl Refusal {
     pub const READ_ONLY: Self = Self::fixed("READONLY You can't write against a read only replica.");
     pub const MASTER_DOWN: Self =
         Self::fixed("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+    pub const TOO_OLD: Self =
+        Self::fixed("MASTERDOWN The data may be older than 'replica-max-lag-seconds' allows.");
+    pub const TOO_FAR_BEHIND: Self =
+        Self::fixed("MASTERDOWN More of the master's stream is missing than 'replica-max-lag-bytes' allows.");
     pub const LOADING: Self = Self::fixed("LOADING Redis is loading the dataset in memory");
     pub const NO_MASTER_LINK: Self = Self::fixed("NOMASTERLINK Can't SYNC while not connected with my master");
     pub const NO_AUTH: Self = Self::fixed("NOAUTH Authentication required.");
@@ -98,6 +103,16 @@ impl Refusal {
     /// The line as bytes, without `-` and line end.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+}
+
+impl From<Stale> for Refusal {
+    fn from(stale: Stale) -> Self {
+        match stale {
+            Stale::LinkDown => Self::MASTER_DOWN,
+            Stale::Seconds => Self::TOO_OLD,
+            Stale::Bytes => Self::TOO_FAR_BEHIND,
+        }
     }
 }
 

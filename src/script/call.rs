@@ -49,7 +49,7 @@ pub(super) struct Caller<'a> {
     pub(super) memory: Option<&'a Memory>,
     /// The script may not even try to write.
     pub(super) read_only: bool,
-    /// The link is down and stale data are refused.
+    /// The data are too stale to be shown.
     pub(super) stale_refused: bool,
     /// The version in which replies are made: redis.setresp.
     pub(super) spoken: &'a Cell<Proto>,

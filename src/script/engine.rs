@@ -1,7 +1,7 @@
 //! All that one thread runs: both machines, what they have compiled, and the tasks of clients.
 
 use super::call::Caller;
-use super::flags::{self, stale_refused};
+use super::flags::{self, stale};
 use super::functions::Loaded;
 use super::machine::{Kind, Vm};
 use super::raise;
@@ -122,15 +122,15 @@ impl Engine {
         read_only: bool,
         out: &mut Reply,
     ) -> Outcome {
-        let stale_refused = stale_refused(world.server);
+        let stale = stale(world.server);
         let declared = flags::of_script(source);
         if let Ok((Some(flags), _)) = declared {
-            flags.admit(stale_refused)?;
+            flags.admit(stale)?;
         } else if world.dialect().is_valkey() && flags::names_another_engine(source) {
             // Valkey looks for the engine later, and until then takes the script for one that writes.
             return Err(Refusal::READ_ONLY);
-        } else if stale_refused {
-            return Err(Refusal::MASTER_DOWN);
+        } else if let Some(stale) = stale {
+            return Err(stale.into());
         }
         let mut args = request.args(2);
         let keys = number_of_keys(&mut args)?;
@@ -147,7 +147,7 @@ impl Engine {
         let read_only = read_only || flags.is_some_and(|flags| flags.no_writes());
         let run = Run::new(true, sha.as_bytes().to_vec(), request);
         watched(&watch, world, run, || {
-            let caller = caller(vm, world, request, read_only, stale_refused);
+            let caller = caller(vm, world, request, read_only, stale.is_some());
             run::run(vm, &Callee::Script(script), &caller, sha.as_bytes(), out);
         });
         Ok(())
@@ -166,12 +166,12 @@ impl Engine {
     }
 
     fn call(&mut self, world: World<'_>, request: &Request, read_only: bool, out: &mut Reply) -> Outcome {
-        let stale_refused = stale_refused(world.server);
+        let stale = stale(world.server);
         let watch = Rc::clone(&self.watch);
         let functions = self.functions(world)?;
         let name = request.args(1).peek().unwrap_or_default();
         let function = functions.find(name)?;
-        function.flags.admit(stale_refused)?;
+        function.flags.admit(stale)?;
         let mut args = request.args(2);
         let keys = match number::parse_integer(args.peek().unwrap_or_default()) {
             Some(_) => number_of_keys(&mut args)?,
@@ -183,7 +183,7 @@ impl Engine {
         let callee = Callee::Function(callback, keys, argv);
         let read_only = read_only || function.flags.no_writes();
         watched(&watch, world, Run::new(false, name.to_vec(), request), || {
-            let caller = caller(vm, world, request, read_only, stale_refused);
+            let caller = caller(vm, world, request, read_only, stale.is_some());
             run::run(vm, &callee, &caller, name, out);
         });
         Ok(())

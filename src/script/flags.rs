@@ -2,6 +2,7 @@
 
 use crate::command::session::Server;
 use crate::resp::refusal::Refusal;
+use crate::status::Stale;
 
 /// Declared flags, as bits in the order of [`NAMES`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,20 +31,20 @@ impl Flags {
     }
 
     /// May this run here, on a replica? As the real servers refuse a command of these flags.
-    pub(super) fn admit(self, stale_refused: bool) -> Result<(), Refusal> {
+    pub(super) fn admit(self, stale: Option<Stale>) -> Result<(), Refusal> {
         if !self.no_writes() {
             return Err(Refusal::READ_ONLY);
         }
-        if stale_refused && self.0 & ALLOW_STALE == 0 {
-            return Err(Refusal::MASTER_DOWN);
+        match stale {
+            Some(stale) if self.0 & ALLOW_STALE == 0 => Err(stale.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
-/// The link is down and stale data are refused.
-pub(super) fn stale_refused(server: &Server) -> bool {
-    !server.config.get().replica_serve_stale_data && !server.status.link.is_up()
+/// Why the data are too stale for a script, if they are.
+pub(super) fn stale(server: &Server) -> Option<Stale> {
+    server.status.stale(server.config.get().replica_serve_stale_data)
 }
 
 /// The flags in a script's first line, if it has one that begins with `#!`, and where the script begins behind it.

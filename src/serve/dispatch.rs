@@ -1,5 +1,5 @@
 //! The order of checks before a row runs, as real servers order them: does the command exist, does its arity fit, may
-//! this client speak, is it a write, is the master's absence in the way, is anything loaded.
+//! this client speak, is it a write, are the data too stale, is anything loaded.
 
 use super::batch::Batch;
 use crate::clock::{self, UnixMs};
@@ -16,7 +16,7 @@ use crate::dataset::Dataset;
 use crate::logging::Seldom;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
-use crate::status::WorkerStats;
+use crate::status::{Stale, WorkerStats};
 use std::time::{Duration, Instant};
 
 /// Replies are sent before more requests are executed when this many bytes wait.
@@ -25,8 +25,8 @@ const REPLY_BYTES_SOFT_MAX: usize = 1 << 20;
 /// What the checks look at besides the client, the same for a whole batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gates {
-    /// The link is down and `replica-serve-stale-data` is `no`.
-    pub(super) stale_refused: bool,
+    /// The data are too stale to be shown.
+    pub(super) stale: Option<Stale>,
     /// CLIENT PAUSE holds some requests up.
     pub(super) paused: Paused,
     /// Somebody wants to see all commands.
@@ -121,7 +121,7 @@ impl Execution<'_> {
                 After::Continue => {}
                 After::Deliver => session.deliver_mail(reply),
                 After::Wait => {
-                    frame.row.iter().for_each(|(row, _)| session.await_keys(&self.server.hub, *row));
+                    frame.row.iter().for_each(|(row, _)| session.begin_wait(&self.server.hub, *row));
                     return Stop::After(after, at + 1);
                 }
                 after => return Stop::After(after, at + 1),
@@ -236,8 +236,10 @@ impl Execution<'_> {
         if session.is_restricted() {
             restricted(session, row)?;
         }
-        if self.gates.stale_refused && !row.stale {
-            return Err(Refusal::MASTER_DOWN);
+        if let Some(stale) = self.gates.stale
+            && row.is_refused_while(stale)
+        {
+            return Err(stale.into());
         }
         if !self.loaded && !row.loading {
             return Err(Refusal::LOADING);

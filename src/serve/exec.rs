@@ -11,7 +11,7 @@ use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
 use crate::command::transaction::{Outcome, Queue, Verdict, conclude, exec_refused, judge};
 use crate::config::Compat;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Dialect};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
@@ -35,7 +35,7 @@ impl Execution<'_> {
             return Err(refusal);
         }
         let queued = self.admit(session, found, args).and_then(|row| match judge(row, dialect) {
-            Verdict::Run if matches!(row.run, Run::Exec) => self.admit_queue(session).map(|()| Some(row)),
+            Verdict::Run if matches!(row.run, Run::Exec) => self.admit_queue(dialect, session).map(|()| Some(row)),
             Verdict::Run => Ok(Some(row)),
             Verdict::Abort(refusal) => Err(refusal),
             Verdict::Queue => {
@@ -50,11 +50,14 @@ impl Execution<'_> {
         queued
     }
 
-    /// EXEC is refused where one of the queued requests would be.
-    fn admit_queue(&self, session: &Session) -> Result<(), Refusal> {
+    /// EXEC is refused where one of the queued requests would be; valkey says first that one was refused at queueing.
+    fn admit_queue(&self, dialect: Dialect, session: &Session) -> Result<(), Refusal> {
         let Some(queue) = session.queue() else { return Ok(()) };
-        if self.gates.stale_refused && queue.needs_fresh() {
-            return Err(exec_refused(&Refusal::MASTER_DOWN));
+        if queue.is_aborted() && dialect.is_valkey() {
+            return Ok(());
+        }
+        if let (Some(stale), true) = (self.gates.stale, queue.needs_fresh()) {
+            return Err(exec_refused(&stale.into()));
         }
         if !self.loaded && queue.needs_data() {
             return Err(exec_refused(&Refusal::LOADING));

@@ -1,5 +1,5 @@
-//! A request that waits for keys to change: asked again at each change, until it is answered, its time is over, or
-//! somebody ends it. Mail is delivered meanwhile, and what the client sends is kept until the answer is there.
+//! A request that waits for keys to change or for an offset: asked again at each change, until it is answered, its time is
+//! over, or somebody ends it. Mail is delivered meanwhile, and what the client sends is kept until the answer is there.
 
 use super::connection::{Connection, Step};
 use super::worker::{READ_BYTES, Shared};
@@ -86,6 +86,7 @@ impl Connection {
         match wake {
             Wake::Changed if !self.ask_again(pending, &mut reply) => return None,
             Wake::Changed => {}
+            Wake::TimedOut if pending.wait.is_for_offset() => reply.integer(0),
             Wake::TimedOut => reply.null_array(),
             Wake::Unblocked => reply.error(&Refusal::UNBLOCKED),
         }
@@ -99,7 +100,7 @@ impl Connection {
         Some(Step::Again)
     }
 
-    /// A key that is no stream any more is no answer either: the wait goes on (as redis 7.0).
+    /// A key that is no stream any more is no answer either: the wait goes on (as redis 7.0). Another history is one.
     fn ask_again(&mut self, pending: &Pending, reply: &mut Reply) -> bool {
         let Run::Wait(read) = pending.row.row.run else { return true };
         let (words, spans) = joined(&pending.asked.request);
@@ -109,13 +110,23 @@ impl Connection {
         let asked = shared.reader.read(|data| {
             let cx = ReadCx { data, db, now: UnixMs::now(), may_wait: true, compat };
             reply.doubles = cx.dialect().into();
-            read(&cx, &mut Args::new(&words, &spans, 1), reply)
+            let asked = read(&cx, &mut Args::new(&words, &spans, 1), reply);
+            if !matches!(asked, Ok(None)) {
+                pending.wait.again();
+            }
+            asked
         });
         let answered = matches!(asked, Ok(None));
         if !answered {
             reply.truncate(0);
         }
-        answered
+        match asked {
+            Err(refusal) if pending.wait.is_for_offset() => {
+                reply.error(&refusal);
+                true
+            }
+            _ => answered,
+        }
     }
 }
 

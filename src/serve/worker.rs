@@ -141,9 +141,8 @@ impl Drop for WorkerHandle {
 impl Shared {
     /// What the checks before each request look at, as of now.
     pub(super) fn gates(&mut self, server: &Server) -> Gates {
-        let refuse = !self.config.config().replica_serve_stale_data && !server.status.link.is_up();
         Gates {
-            stale_refused: refuse,
+            stale: server.status.stale(self.config.config().replica_serve_stale_data),
             paused: server.pause.now(UnixMs::now),
             monitored: server.hub.is_monitored(),
             compat: self.config.config().compat,

@@ -6,6 +6,7 @@ use crate::position::Offset;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use tokio::sync::Notify;
 
 /// Where the link stands. The words are those of ROLE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -72,6 +73,7 @@ pub struct SyncProgress {
 #[derive(Debug, Default)]
 pub struct LinkStatus {
     phase: AtomicU8,
+    moved: Notify,
     master: Mutex<MasterName>,
     last_error: Mutex<Option<String>>,
     above: Mutex<Arc<[String]>>,
@@ -103,6 +105,7 @@ impl LinkStatus {
     pub fn set_phase(&self, phase: LinkPhase, now: UnixMs) {
         let before = self.phase();
         self.phase.store(phase as u8, Relaxed);
+        self.moved.notify_one();
         if phase == LinkPhase::Connected {
             self.down_since.set(None);
             *self.last_error.lock() = None;
@@ -114,6 +117,11 @@ impl LinkStatus {
     /// Where the link stands.
     pub fn phase(&self) -> LinkPhase {
         LinkPhase::ALL.get(usize::from(self.phase.load(Relaxed))).copied().unwrap_or_default()
+    }
+
+    /// Waits until the link has moved on; at once if it has since this was last waited for. For one task.
+    pub async fn moved(&self) {
+        self.moved.notified().await;
     }
 
     /// The stream flows.

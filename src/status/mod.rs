@@ -5,6 +5,8 @@
 //! summed up by whoever reads. Nothing here decides anything, and nothing here knows data or protocol.
 
 mod downstream;
+mod freshness;
+mod lag;
 mod link;
 mod saves;
 mod slowlog;
@@ -13,6 +15,8 @@ mod tls;
 mod worker;
 
 pub use downstream::{BacklogNumbers, DownstreamStatus, SubReplica, SubReplicaPhase};
+pub use freshness::{Freshness, Probing};
+pub use lag::{Lag, LagLimits, LagSample, Source, Stale};
 pub use link::{LinkPhase, LinkStatus, MasterName, SyncProgress};
 pub use saves::{Restore, SaveStatus, Woken};
 pub use slowlog::{SlowCommand, SlowLog};
@@ -22,9 +26,11 @@ pub use worker::{CommandTotals, Totals, WorkerStats};
 
 use crate::allocator;
 use crate::clock::UnixMs;
+use crate::position::Position;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 /// All of them; one per process, shared by `Arc`.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub struct Status {
     pub run_id: String,
     /// The link to the master.
     pub link: LinkStatus,
+    /// How far the data are behind the master's.
+    pub freshness: Freshness,
     /// Sub-replicas and the backlog.
     pub downstream: DownstreamStatus,
     /// Clients: connected, refused.
@@ -95,6 +103,7 @@ impl Status {
             started: now,
             run_id: (0..40).map(|_| char::from_digit(fastrand::u32(..16), 16).unwrap_or('0')).collect(),
             link: LinkStatus::default(),
+            freshness: Freshness::default(),
             downstream: DownstreamStatus::default(),
             clients: ClientCounts::default(),
             saves: SaveStatus::default(),
@@ -135,6 +144,37 @@ impl Status {
     /// Has the dataset been at the master's offset once?
     pub fn is_caught_up(&self) -> bool {
         self.caught_up.load(Relaxed)
+    }
+
+    /// The stream goes on from here: with the same data, maybe under another id (`goes_on`), or with other data.
+    pub fn set_position(&self, position: &Position, goes_on: bool) {
+        self.freshness.enter(position.replid, goes_on, || {
+            self.link.set_received(position.offset);
+            self.link.set_applied(position.offset, 0);
+        });
+    }
+
+    /// How far the data are behind the master's. Takes a short lock.
+    pub fn lag(&self, now: Instant, unix: UnixMs) -> Lag {
+        self.freshness.lag(&self.link, now, unix)
+    }
+
+    /// To be called some times a second: compares the lag with the limits.
+    pub fn judge_lag(&self, limits: LagLimits, now: Instant, unix: UnixMs) {
+        self.freshness.judge(&self.lag(now, unix), limits);
+    }
+
+    /// The limit that is exceeded. Without data there is nothing to refuse.
+    pub fn lag_exceeded(&self) -> Option<Stale> {
+        if self.is_loaded() { self.freshness.exceeded() } else { None }
+    }
+
+    /// Why the data are too stale to be shown, if they are. Costs a few relaxed loads.
+    pub fn stale(&self, serve_stale: bool) -> Option<Stale> {
+        if !serve_stale && !self.link.is_up() {
+            return Some(Stale::LinkDown);
+        }
+        self.lag_exceeded()
     }
 
     /// The dataset is known not to be the master's, and why; `None` once a new snapshot is in place.

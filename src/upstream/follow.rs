@@ -106,16 +106,17 @@ impl Link {
         let mut aside = Aside { watched: Arc::clone(&self.watched), ..Aside::default() };
         let (stream, backlog, hub, now) = (&mut self.stream, &self.backlog, &self.hub, UnixMs::now());
         let mark = stream.mark();
-        let result = self.writer.apply(|data| {
+        let (result, offset) = self.writer.apply(|data| {
             hub.begin(&mut aside.effects);
             let result = apply_units(data, stream, now, &mut aside);
             // Also before a unit that failed: the units before it are in the data.
             let end = backlog.append(stream.applied_since(mark));
             assert_eq!(end, Some(data.position.offset), "the backlog ends where the data stand");
-            result
+            (result, data.position.offset)
         });
         self.reaper.trash(aside.trash);
         self.hub.deliver(&mut aside.effects, now);
+        self.hub.reached(offset);
         result
     }
 

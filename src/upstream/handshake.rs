@@ -23,17 +23,7 @@ pub(super) async fn introduce(
     let pong = answer(wire).await?;
     tolerate_ping(&pong)?;
 
-    if let Some((user, password)) = credentials(master, config) {
-        match user {
-            Some(user) => wire.command(&[b"AUTH", user.as_bytes(), password]).await?,
-            None => wire.command(&[b"AUTH", password]).await?,
-        }
-        let reply = answer(wire).await?;
-        if let Some(error) = reply.strip_prefix(b"-") {
-            let text = String::from_utf8_lossy(error).into_owned();
-            return Err(LinkError::Turned(Turned::Credentials(text)));
-        }
-    }
+    authenticate(wire, master, config).await?;
 
     // Errors of REPLCONF are not fatal: an old master does not know every option.
     replconf(wire, &[b"listening-port", config.announced_port().to_string().as_bytes()]).await?;
@@ -55,6 +45,21 @@ pub(super) async fn ask(wire: &mut Wire, have: Option<&Position>) -> Result<Psyn
         Some(reply) => reply.map_err(LinkError::Turned),
         None => Err(unexpected("PSYNC", &line)),
     }
+}
+
+/// AUTH, where there is a password.
+pub(super) async fn authenticate(wire: &mut Wire, master: &Master, config: &Config) -> Result<(), LinkError> {
+    let Some((user, password)) = credentials(master, config) else { return Ok(()) };
+    match user {
+        Some(user) => wire.command(&[b"AUTH", user.as_bytes(), password]).await?,
+        None => wire.command(&[b"AUTH", password]).await?,
+    }
+    let reply = answer(wire).await?;
+    if let Some(error) = reply.strip_prefix(b"-") {
+        let text = String::from_utf8_lossy(error).into_owned();
+        return Err(LinkError::Turned(Turned::Credentials(text)));
+    }
+    Ok(())
 }
 
 /// The next line that is not a keep-alive. A master may send empty lines while it prepares.

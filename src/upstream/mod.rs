@@ -7,6 +7,7 @@ mod connect;
 mod follow;
 mod handshake;
 mod loader;
+mod probe;
 mod report;
 mod restore;
 mod room;
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 use wire::Wire;
 
 pub use loader::Reaper;
+pub use probe::probe_master;
 pub use report::Report;
 pub use sentinel::watch_sentinels;
 
@@ -269,6 +271,7 @@ impl Link {
             data.position
         });
         backlog.publish(position.offset);
+        self.hub.history_changed();
         position
     }
 

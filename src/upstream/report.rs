@@ -72,7 +72,8 @@ impl Report {
     /// `+CONTINUE` came.
     pub(super) fn partially_synced(&self, position: &Position) {
         self.link().partial_syncs.count("ok");
-        self.connected(position);
+        self.status.set_position(position, true);
+        self.connected();
     }
 
     /// `+FULLRESYNC` came.
@@ -115,8 +116,9 @@ impl Report {
         if !self.on_probation {
             self.status.set_diverged(None);
         }
+        self.status.set_position(position, false);
         self.status.set_loaded();
-        self.connected(position);
+        self.connected();
     }
 
     /// The file of the last run is there and is being loaded.
@@ -130,8 +132,7 @@ impl Report {
     pub(super) fn restored(&self, position: &Position, marked: usize) {
         self.status.saves.restored((position.replid, position.offset));
         self.status.set_marked_keys(marked);
-        self.link().set_received(position.offset);
-        self.link().set_applied(position.offset, 0);
+        self.status.set_position(position, false);
         self.status.set_loaded();
     }
 
@@ -141,9 +142,7 @@ impl Report {
         self.status.saves.set_restore(Restore::Refused(why.to_string()));
     }
 
-    fn connected(&self, position: &Position) {
-        self.link().set_received(position.offset);
-        self.link().set_applied(position.offset, 0);
+    fn connected(&self) {
         self.phase(LinkPhase::Connected);
         self.status.set_caught_up();
     }

@@ -55,6 +55,14 @@ impl Wire {
         }
     }
 
+    /// The next so many bytes.
+    pub(super) async fn exactly(&mut self, length: usize) -> Result<Bytes, LinkError> {
+        while self.unread.len() < length {
+            self.fill().await?;
+        }
+        Ok(self.unread.split_to(length).freeze())
+    }
+
     /// Waits for bytes, at most for the timeout.
     async fn fill(&mut self) -> Result<(), LinkError> {
         let timeout = self.timeout;

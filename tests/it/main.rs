@@ -22,6 +22,7 @@ mod descriptors;
 mod documents;
 mod failover;
 mod floors;
+mod freshness;
 mod full_sync;
 mod fuzz_smoke;
 mod heard;

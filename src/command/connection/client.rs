@@ -167,6 +167,7 @@ pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> 
             ("PAUSE <milliseconds> [WRITE|ALL]", "Lets clients wait with what they ask."),
             ("REPLY (ON|OFF|SKIP)", "Turns replies to this connection on or off, or skips the next one."),
             ("SETINFO (LIB-NAME|LIB-VER) <value>", "Says which library this is."),
+            ("STALENESS", "Where the data stand in the master's history, and how old they may be."),
             ("SETNAME <name>", "Names this connection."),
             ("UNPAUSE", "Ends CLIENT PAUSE."),
         ],

@@ -10,6 +10,7 @@ pub(crate) use list::describe;
 use super::acl::note_failed_login;
 use super::args::Args;
 use super::context::SessionCx;
+use super::freshness::staleness;
 use super::row::{Row, container, session};
 use super::session::{After, Muted};
 use crate::position::DbIndex;
@@ -47,6 +48,7 @@ pub static ROWS: &[Row] = &[
     session("client caching", 3, tracking::caching).always(),
     session("client getredir", 2, tracking::getredir).always(),
     session("client trackinginfo", 2, tracking::trackinginfo).always(),
+    session("client staleness", 2, staleness).always(),
     session("client unblock", -3, tracking::unblock).always(),
     session("monitor", 1, monitor).always(),
     session("client help", 2, client::help).always(),

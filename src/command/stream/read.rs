@@ -4,7 +4,7 @@ use super::id::{self, INVALID_ID};
 use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ReadCx;
-use crate::command::row::Await;
+use crate::command::row::{Await, Until};
 use crate::dataset::packed::listpack::IntText;
 use crate::dataset::stream::{Entry, IdText, Stream, StreamId};
 use crate::resp::refusal::Refusal;
@@ -131,7 +131,7 @@ fn wait_for(streams: &[Request<'_, '_>], ids: &[&[u8]], args: &Args<'_>, timeout
     });
     Await {
         timeout_ms: Some(timeout_ms).filter(|ms| *ms > 0),
-        keys: streams.iter().map(|request| request.key.to_vec()).collect(),
+        until: Until::Changed(streams.iter().map(|request| request.key.to_vec()).collect()),
         request: head.map(<[u8]>::to_vec).chain(meant).collect(),
     }
 }

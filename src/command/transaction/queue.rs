@@ -11,7 +11,7 @@ pub struct Queue {
     spans: Vec<Span>,
     requests: Vec<Queued>,
     aborted: bool,
-    /// Holds one that must not run while the link is down and stale data are refused.
+    /// Holds one that must not run while the data are too stale to be shown.
     not_stale: bool,
     /// Holds one that must not run while nothing is loaded.
     not_loading: bool,
@@ -51,9 +51,11 @@ impl Queue {
         Ok(())
     }
 
-    /// An error at queueing: EXEC will refuse, so what is queued is let go.
+    /// An error at queueing: EXEC will refuse, so what is queued is let go. Which refusal that is still depends on it (as
+    /// redis).
     pub fn abort(&mut self) {
-        *self = Self { aborted: true, ..Self::default() };
+        let Self { not_stale, not_loading, .. } = *self;
+        *self = Self { aborted: true, not_stale, not_loading, ..Self::default() };
     }
 
     /// Was there an error at queueing?
@@ -61,7 +63,7 @@ impl Queue {
         self.aborted
     }
 
-    /// Holds a request that must not run while stale data are refused.
+    /// Holds a request that must not run while the data are too stale to be shown.
     pub fn needs_fresh(&self) -> bool {
         self.not_stale
     }

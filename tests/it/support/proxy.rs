@@ -1,4 +1,5 @@
-//! A TCP proxy between remora and its master that cuts, stalls and counts.
+//! A TCP proxy between remora and its master that cuts, stalls and counts. It cuts and stalls the connection of the lag
+//! probe with the link, but counts only the link's bytes.
 
 use super::ports;
 use std::io::{ErrorKind, Read, Write};
@@ -131,10 +132,11 @@ fn accept(listener: &TcpListener, state: &Arc<State>) {
         let clones =
             pairs.map(|(from, to)| (from.try_clone().expect("a socket"), to.try_clone().expect("a socket")));
         state.live.lock().unwrap_or_else(PoisonError::into_inner).extend([(number, replica), (number, master)]);
+        let counted = Arc::new(AtomicBool::new(true));
         for ((from, to), down) in clones.into_iter().zip([false, true]) {
-            let state = Arc::clone(state);
+            let (state, counted) = (Arc::clone(state), Arc::clone(&counted));
             std::thread::spawn(move || {
-                pump(from, to, &state, down);
+                pump(from, to, &state, &counted, down);
                 state.forget(number);
             });
         }
@@ -142,24 +144,29 @@ fn accept(listener: &TcpListener, state: &Arc<State>) {
 }
 
 /// Carries bytes one way until either side closes or the budget is used up.
-fn pump(mut from: TcpStream, mut to: TcpStream, state: &State, down: bool) {
+fn pump(mut from: TcpStream, mut to: TcpStream, state: &State, counted: &AtomicBool, down: bool) {
     let _ = from.set_read_timeout(Some(TICK));
     let _ = to.set_nodelay(true);
     let mut chunk = vec![0; 65536];
+    let mut first = true;
     loop {
-        if down && state.stalled.load(Ordering::SeqCst) && !state.ended.load(Ordering::SeqCst) {
-            std::thread::sleep(TICK);
-            continue;
-        }
         let n = match from.read(&mut chunk) {
             Ok(0) => break,
             Ok(n) => n,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
             Err(_) => break,
         };
-        let granted = if down { state.take(n) } else { n };
+        if !down && std::mem::take(&mut first) {
+            // A link begins with PING; what begins with AUTH or INFO is the lag probe.
+            counted.store(!chunk.starts_with(b"*2") && !chunk.starts_with(b"*3"), Ordering::SeqCst);
+        }
+        while down && state.stalled.load(Ordering::SeqCst) && !state.ended.load(Ordering::SeqCst) {
+            std::thread::sleep(TICK);
+        }
+        let counts = down && counted.load(Ordering::SeqCst);
+        let granted = if counts { state.take(n) } else { n };
         let passed = to.write_all(&chunk[..granted]).is_ok();
-        if down {
+        if counts {
             state.down_bytes.fetch_add(granted as u64, Ordering::SeqCst);
         }
         if granted < n {

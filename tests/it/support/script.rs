@@ -48,7 +48,7 @@ impl Master {
         Self { port, listener }
     }
 
-    /// The next connection of the replica.
+    /// The next link of the replica. Its lag probe, which asks over connections of its own, is turned away.
     #[track_caller]
     pub fn accept(&self) -> Link {
         self.accept_within(Duration::from_secs(30)).expect("the replica connects")
@@ -59,7 +59,11 @@ impl Master {
         let start = Instant::now();
         loop {
             if let Ok((stream, _)) = self.listener.accept() {
-                return Some(Link::new(stream));
+                let link = Link::new(stream);
+                if link.is_probe() {
+                    continue;
+                }
+                return Some(link);
             }
             if start.elapsed() > limit {
                 return None;
@@ -92,6 +96,14 @@ impl Link {
         stream.set_nonblocking(false).expect("a socket");
         stream.set_nodelay(true).expect("a socket");
         Self { stream, buf: Vec::new(), heard: Vec::new() }
+    }
+
+    /// A link begins with PING, a probe with AUTH or INFO. Looks without taking.
+    fn is_probe(&self) -> bool {
+        let mut head = [0; 2];
+        self.stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a read timeout");
+        wait::within(Duration::from_secs(30), || self.stream.peek(&mut head).unwrap_or(0) != 1);
+        head[0] == b'*' && head[1] != b'1'
     }
 
     /// Sends bytes; a replica that has gone already is noticed at the next `next`.

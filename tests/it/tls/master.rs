@@ -37,6 +37,9 @@ fn follows_a_master_that_wants_certificates(name: &str) {
     remora.wait_caught_up(&mut at_master);
     assert!(remora.metric("remora_partial_syncs_total") >= 2.0, "a cut link resumes over TLS too");
     assert!(remora.metric("remora_tls_certificate_expiry_timestamp_seconds{purpose=\"client\"}") > 1e9);
+    wait::until("the lag is measured over TLS too", SOON, || {
+        remora.client().info("remora")["remora_staleness_source"] == "probe"
+    });
 }
 
 for_each_master!(follows_a_master_that_wants_certificates);

@@ -207,7 +207,9 @@ impl Parts {
         if !is_free || args.remaining() < 2 || !args.take("bypolygon") {
             return Ok(false);
         }
-        let count = args.integer().map_err(|_| Refusal::text("ERR invalid number of vertices"))?;
+        // As an `int` of C.
+        let count = args.integer().ok().and_then(|count| i32::try_from(count).ok());
+        let count = count.ok_or_else(|| Refusal::text("ERR invalid number of vertices"))?;
         let count = usize::try_from(count).ok().filter(|count| *count >= 3 && *count <= args.remaining() / 2);
         let count = count.ok_or_else(|| Refusal::text("ERR GEOSEARCH BYPOLYGON must have at least 3 vertices"))?;
         self.polygon = Some((0..count).map(|_| point(args, dialect)).collect::<Result<_, _>>()?);

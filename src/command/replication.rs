@@ -27,7 +27,8 @@ pub static ROWS: &[Row] = &[
 /// `slave`, host, port, state, offset; the offset is -1 unless the stream flows.
 fn role(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let link = &cx.server.status.link;
-    let (master, phase) = (cx.server.master.borrow().address.clone(), link.phase());
+    let master = cx.server.master.borrow().address.clone();
+    let phase = link.phase_towards(&master.host(), master.port());
     let offset = match phase {
         LinkPhase::Connected => i64::try_from(cx.data.position.offset.0).unwrap_or(i64::MAX),
         _ => -1,

@@ -124,6 +124,14 @@ impl LinkStatus {
         self.moved.notified().await;
     }
 
+    /// Where the link stands towards this master: nowhere yet, while it has not heard that it is to leave another one.
+    pub fn phase_towards(&self, host: &str, port: u16) -> LinkPhase {
+        let followed = self.master();
+        // It takes the new name behind the end of the old link's phase.
+        let another = !followed.host.is_empty() && (followed.host != host || followed.port != port);
+        if another { LinkPhase::Connect } else { self.phase() }
+    }
+
     /// The stream flows.
     pub fn is_up(&self) -> bool {
         self.phase() == LinkPhase::Connected

@@ -77,7 +77,9 @@ impl Ear {
     /// To the marks, which part the steps, to one channel, and to patterns: one of them all keyspace events.
     fn subscribed(mut self) -> Self {
         for client in &mut self.hears {
-            for line in ["SUBSCRIBE mark", "SUBSCRIBE news", "PSUBSCRIBE __key*__:*", "PSUBSCRIBE n*s"] {
+            for line in
+                ["SUBSCRIBE mark", "SUBSCRIBE news", "PSUBSCRIBE __key*__:*", "PSUBSCRIBE n*s", "SSUBSCRIBE shard"]
+            {
                 client.must(line);
             }
             if self.mode.hears == 2 && self.mode.redirects.is_some() {
@@ -153,6 +155,15 @@ fn clients_hear_what_those_of_a_real_replica_hear(server: &str) {
         let alone = chance.u8(..8) > 0;
         for _ in 0..if alone { 1 } else { 30 } {
             writes.step(&mut requests);
+            match chance.u8(..12) {
+                0 | 1 => requests.push(request![
+                    "PUBLISH",
+                    chance.choice(["news", "nobodys"]).expect("one"),
+                    writes.value()
+                ]),
+                2 => requests.push(request!["SPUBLISH", "shard", writes.value()]),
+                _ => {}
+            }
         }
         master.pipeline(&requests);
         let [first, second] = ["a", "b"].map(|half| format!("{step}{half}"));

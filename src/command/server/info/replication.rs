@@ -9,23 +9,26 @@ use crate::status::LinkPhase;
 pub(super) fn replication(cx: &SessionCx<'_>, text: &mut Text) {
     let (status, config, position) = (&cx.server.status, cx.server.config.get(), &cx.data.position);
     let (link, master) = (&status.link, cx.server.master.borrow().address.clone());
+    // An order to follow another master counts from when it is given: a Sentinel would take the old link for the new one.
+    let phase = link.phase_towards(&master.host(), master.port());
+    let up = phase == LinkPhase::Connected;
     let seconds_ago = |at: Option<UnixMs>| at.map_or(-1, |at| (cx.now.0 - at.0).max(0) / 1000);
     text.field("role", "slave");
     text.field("master_host", master.host());
     text.field("master_port", master.port());
-    text.field("master_link_status", if link.is_up() { "up" } else { "down" });
+    text.field("master_link_status", if up { "up" } else { "down" });
     // As the real ones: -1 while the link is down.
-    text.field("master_last_io_seconds_ago", seconds_ago(link.last_io().filter(|_| link.is_up())));
-    text.field("master_sync_in_progress", u8::from(link.phase() == LinkPhase::Sync));
+    text.field("master_last_io_seconds_ago", seconds_ago(link.last_io().filter(|_| up)));
+    text.field("master_sync_in_progress", u8::from(phase == LinkPhase::Sync));
     // A real replica that never had a master shows 1.
     let applied = if status.is_loaded() { position.offset.0 } else { 1 };
     text.field("slave_read_repl_offset", link.received().0.max(applied));
     text.field("slave_repl_offset", applied);
     buffers(cx, text);
-    if link.phase() == LinkPhase::Sync {
+    if phase == LinkPhase::Sync {
         syncing(cx, text);
     }
-    if !link.is_up() {
+    if !up {
         text.field("master_link_down_since_seconds", seconds_ago(link.down_since()));
     }
     // Whatever else it is told, Sentinel may choose us, be refused, and promote nobody.

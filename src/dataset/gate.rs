@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn readers_see_whole_write_batches_only() {
-        const ROUNDS: u64 = if cfg!(miri) { 50 } else { 20_000 };
+        const ROUNDS: u64 = if cfg!(miri) { 50 } else { 3_000 };
         let (mut writer, readers) = gate(dataset(), 3);
         std::thread::scope(|scope| {
             for mut reader in readers {

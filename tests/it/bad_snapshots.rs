@@ -177,7 +177,8 @@ fn two_commands_that_fail_in_turn_are_no_storm_either() {
     // Another master is tried at once, and its snapshot is trusted.
     let other = Master::listen();
     remora.client().must(&format!("REPLICAOF 127.0.0.1 {}", other.port));
-    other.serve(&Fixture::load("redis-8.0.rdb").bytes, 7).wait_ack(7);
+    let mut link = other.serve(&Fixture::load("redis-8.0.rdb").bytes, 7);
+    link.wait_ack(7);
     remora.wait_linked();
     assert_eq!(remora.metric("remora_diverged"), 0.0);
     assert_eq!(crate::support::http::get(remora.metrics_port, "/ready").0, 200);

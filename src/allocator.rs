@@ -7,7 +7,9 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};
-use tikv_jemalloc_ctl::{Result, epoch, stats};
+use std::ffi::{CStr, c_char, c_void};
+use std::sync::LazyLock;
+use tikv_jemalloc_ctl::{Result, epoch, raw, stats};
 use tikv_jemallocator::Jemalloc;
 
 /// Install with `#[global_allocator]`.
@@ -72,6 +74,63 @@ pub fn memory() -> Memory {
     read().unwrap_or_default()
 }
 
+/// What a block of so many bytes takes: the size of its class, ascending.
+static CLASSES: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let sizes = |count: &[u8], name: &str| -> Vec<usize> {
+        // SAFETY: both counts of classes are of jemalloc's type `unsigned`.
+        let count = unsafe { raw::read::<u32>(count) }.unwrap_or_default();
+        // SAFETY: the size of a class is of type `size_t`; the name ends with a zero byte.
+        let size = |n| unsafe { raw::read::<usize>(format!("arenas.{name}.{n}.size\0").as_bytes()) };
+        (0..count).filter_map(|n| size(n).ok()).collect()
+    };
+    [sizes(b"arenas.nbins\0", "bin"), sizes(b"arenas.nlextents\0", "lextent")].concat()
+});
+
+/// Bytes that a block takes if so many are asked for; the same number where the allocator does not say.
+pub fn taken(bytes: usize) -> usize {
+    let at = CLASSES.partition_point(|class| *class < bytes);
+    if bytes == 0 { 0 } else { CLASSES.get(at).copied().unwrap_or(bytes) }
+}
+
+/// Gives unused pages back to the system, as MEMORY PURGE asks: each arena's pages that wait for their use are to wait
+/// no longer, and then as long as before.
+pub fn purge() {
+    // SAFETY: the number of arenas is of jemalloc's type `unsigned`.
+    let arenas = unsafe { raw::read::<u32>(b"arenas.narenas\0") }.unwrap_or_default();
+    for arena in 0..arenas {
+        for pages in ["dirty", "muzzy"] {
+            let name = format!("arena.{arena}.{pages}_decay_ms\0");
+            // SAFETY: this setting is of type `ssize_t`; the name ends with a zero byte.
+            unsafe {
+                if let Ok(before) = raw::update::<isize>(name.as_bytes(), 0) {
+                    let _ = raw::write::<isize>(name.as_bytes(), before);
+                }
+            }
+        }
+    }
+}
+
+type Write = extern "C" fn(*mut c_void, *const c_char);
+
+unsafe extern "C" {
+    /// jemalloc's report, handed to `write` piece by piece with `cx`; no options are a null pointer.
+    fn _rjem_malloc_stats_print(write: Write, cx: *mut c_void, options: *const c_char);
+}
+
+extern "C" fn append(text: *mut c_void, piece: *const c_char) {
+    // SAFETY: `report` hands over its own text, which nobody else uses meanwhile; a piece ends with a zero byte.
+    let (text, piece) = unsafe { (&mut *text.cast::<Vec<u8>>(), CStr::from_ptr(piece)) };
+    text.extend_from_slice(piece.to_bytes());
+}
+
+/// jemalloc's own report, for people.
+pub fn report() -> Vec<u8> {
+    let mut text = Vec::new();
+    // SAFETY: `append` is called during this call only, with this text.
+    unsafe { _rjem_malloc_stats_print(append, (&raw mut text).cast(), std::ptr::null()) };
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,8 +138,21 @@ mod tests {
     #[test]
     fn the_settings_arrive() {
         // SAFETY: this option is a text that lives as long as the process.
-        let thp = unsafe { tikv_jemalloc_ctl::raw::read_str(b"opt.thp\0") };
+        let thp = unsafe { raw::read_str(b"opt.thp\0") };
         assert_eq!(thp.expect("jemalloc knows it"), b"always\0");
+    }
+
+    #[test]
+    fn a_block_takes_its_class() {
+        let check = |bytes, taken_bytes| assert_eq!(taken(bytes), taken_bytes, "{bytes}");
+        check(0, 0);
+        check(1, 8);
+        check(33, 40);
+        check(65, 80);
+        check(4_097, 5_120);
+        check(1_000_000, 1 << 20);
+        purge();
+        assert!(String::from_utf8_lossy(&report()).contains("jemalloc statistics"));
     }
 
     #[test]

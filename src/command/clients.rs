@@ -109,7 +109,7 @@ impl Client {
         self.sub_replica.store(true, Relaxed);
     }
 
-    fn is_sub_replica(&self) -> bool {
+    pub fn is_sub_replica(&self) -> bool {
         self.sub_replica.load(Relaxed)
     }
 

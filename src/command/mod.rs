@@ -26,6 +26,7 @@ pub mod scan;
 pub mod table;
 
 pub mod bitmap;
+pub mod cluster;
 pub mod connection;
 pub mod geo;
 pub mod hash;

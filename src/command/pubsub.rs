@@ -33,7 +33,7 @@ pub static ROWS: &[Row] = &[
     session("pubsub numpat", 2, numpat).samples(&["PUBSUB NUMPAT"]).always(),
     session("pubsub shardchannels", -2, shard_channels).samples(&["PUBSUB SHARDCHANNELS"]).always(),
     session("pubsub shardnumsub", -2, shard_numsub).samples(&["PUBSUB SHARDNUMSUB a"]).always(),
-    session("pubsub help", 2, help).always(),
+    session("pubsub help", 2, help::help).always(),
 ];
 
 /// By a client: answers how many of this server's clients got the message. Sentinel says hello this way.
@@ -198,21 +198,6 @@ fn counts(kind: Kind, cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Rep
 
 fn numpat(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     out.count(cx.server.hub.counts().patterns);
-    Ok(())
-}
-
-fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    help::write(
-        out,
-        "PUBSUB",
-        &[
-            ("CHANNELS [<pattern>]", "Channels with a subscriber, those that match the pattern."),
-            ("NUMPAT", "How many patterns have a subscriber."),
-            ("NUMSUB [<channel> ...]", "How many subscribers these channels have; patterns do not count."),
-            ("SHARDCHANNELS [<pattern>]", "Shard channels with a subscriber, those that match the pattern."),
-            ("SHARDNUMSUB [<shardchannel> ...]", "How many subscribers these shard channels have."),
-        ],
-    );
     Ok(())
 }
 

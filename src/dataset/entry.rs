@@ -199,6 +199,27 @@ impl Entry {
         }
     }
 
+    /// What was asked of the allocator for the entry itself: its block, the box behind its pointer, the bytes of a long
+    /// string. What a container holds is the container's business.
+    pub fn blocks(&self) -> [usize; 3] {
+        let shape = self.shape();
+        let (behind, bytes) = match shape.header.kind {
+            Kind::InlineStr => (0, 0),
+            Kind::BoxedStr => {
+                // SAFETY: as in `value`: a BoxedStr's pointer came from a Box<Vec<u8>>.
+                let text = unsafe { &*self.pointer_slot().read().cast::<Vec<u8>>() };
+                (size_of::<Vec<u8>>(), text.capacity())
+            }
+            Kind::List => (size_of::<List>(), 0),
+            Kind::Set => (size_of::<Set>(), 0),
+            Kind::ZSet => (size_of::<ZSet>(), 0),
+            Kind::Hash => (size_of::<Hash>(), 0),
+            Kind::Stream => (size_of::<Stream>(), 0),
+            Kind::Marked => (size_of::<Marked>(), 0),
+        };
+        [shape.total, behind, bytes]
+    }
+
     /// Address of the pointer word: right before the key in every kind but InlineStr.
     fn pointer_slot(&self) -> *mut *mut u8 {
         let shape = self.shape();

@@ -59,6 +59,11 @@ impl<'a> EntryRef<'a> {
         self.0.expiry()
     }
 
+    /// What was asked of the allocator for the entry itself, see [`Entry::blocks`].
+    pub fn blocks(&self) -> [usize; 3] {
+        self.0.blocks()
+    }
+
     /// Logically expired at `now` (as redis: strictly after the expiry time).
     pub fn is_expired(&self, now: UnixMs) -> bool {
         self.expiry().is_some_and(|at| now > at)
@@ -84,6 +89,12 @@ impl Keyspace {
     /// Number of keys that are marked as not kept.
     pub fn marked(&self) -> usize {
         self.marked
+    }
+
+    /// Bytes of the table itself, without the entries.
+    pub fn table_bytes(&self) -> usize {
+        let segments = self.segments.capacity() * size_of::<Segment>() + self.segments.len() * Segment::BYTES;
+        segments + self.directory.capacity() * size_of::<u32>()
     }
 
     /// Makes room for about `keys` keys in an empty database; does nothing in another. A hint too big to be

@@ -23,6 +23,7 @@ pub mod stream;
 pub mod string;
 pub mod trash;
 pub mod value;
+pub mod weight;
 pub mod zset;
 
 pub use keyspace::{EntryRef, Keyspace};

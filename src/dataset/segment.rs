@@ -71,6 +71,11 @@ impl Segment {
         Self { buckets, prefix, depth, count: 0 }
     }
 
+    /// Bytes of the buckets of one segment.
+    pub const BYTES: usize = BUCKETS * size_of::<Bucket>();
+    /// Bytes of the table that one key takes: its share of a bucket.
+    pub const BYTES_PER_KEY: usize = size_of::<Bucket>().div_ceil(SLOTS);
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.count

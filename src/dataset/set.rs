@@ -11,6 +11,7 @@ use super::packed::Corrupt;
 use super::packed::intset::Intset;
 use super::packed::listpack::{self, Element, IntText, Listpack};
 use super::packed::unique::all_differ;
+use crate::allocator::taken;
 use crate::number::parse_integer;
 
 /// A set.
@@ -118,8 +119,8 @@ impl Set {
     /// Bytes of memory behind the set.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
-            Form::Ints(ints) => ints.as_bytes().len(),
-            Form::Packed(pack) => pack.byte_len(),
+            Form::Ints(ints) => taken(ints.as_bytes().len()),
+            Form::Packed(pack) => taken(pack.byte_len()),
             Form::Table(table) => table.heap_bytes(),
         }
     }

@@ -58,6 +58,8 @@ impl Refusal {
     pub const TOO_MANY_CLIENTS: Self = Self::fixed("ERR max number of clients reached");
     pub const STRING_TOO_LONG: Self = Self::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
+    pub const CLUSTER_DISABLED: Self = Self::fixed("ERR This instance has cluster support disabled");
+
     pub const QUEUE_FULL: Self = Self::fixed("ERR too many requests between MULTI and EXEC");
 
     pub const PROTECTED: Self = Self::fixed(

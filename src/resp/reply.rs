@@ -216,6 +216,11 @@ impl Reply {
         if self.resp3() { self.header(b'%', n) } else { self.header(b'*', n * 2) }
     }
 
+    /// Opens `n` pairs that stand before a value and tell something of it: `|n`. RESP2 has none.
+    pub fn attributes(&mut self, n: usize) {
+        self.header(b'|', n);
+    }
+
     /// Opens a set of `n` values: `~n`, in RESP2 an array.
     pub fn set(&mut self, n: usize) {
         self.header(if self.resp3() { b'~' } else { b'*' }, n);

@@ -288,7 +288,7 @@ fn requests() -> Vec<Vec<Vec<u8>>> {
         "OBJECT ENCODING 1",
         "XINFO STREAM 1",
         "XGROUP CREATE 1 g 0",
-        "MEMORY USAGE 1",
+        "MEMORY USAGE 1 SAMPLES x",
         "CONFIG GET maxmemory",
         "CONFIG SET maxmemory 0",
     ];

@@ -160,7 +160,7 @@ fn key_uses(found: Indexed, words: &[&[u8]]) -> Vec<KeyUse> {
 }
 
 /// Are all operations of this BITFIELD GET?
-fn only_gets(words: &[&[u8]]) -> bool {
+pub(in crate::command) fn only_gets(words: &[&[u8]]) -> bool {
     let mut at = 2;
     while let Some(word) = words.get(at) {
         match word.to_ascii_lowercase().as_slice() {

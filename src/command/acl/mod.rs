@@ -18,6 +18,7 @@ mod user;
 mod users;
 
 pub use check::Denied;
+pub(super) use check::only_gets;
 pub use log::Reason;
 pub(in crate::command) use login::Login;
 pub use user::User;

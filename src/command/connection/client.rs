@@ -3,7 +3,6 @@
 use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
-use crate::command::help;
 use crate::command::pause::Paused;
 use crate::command::session::Muted;
 use crate::resp::refusal::Refusal;
@@ -128,51 +127,6 @@ pub(super) fn import_source(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Rep
 fn on_off(args: &mut Args<'_>) -> Result<bool, Refusal> {
     let on = args.take("on");
     if on || args.take("off") { Ok(on) } else { Err(Refusal::SYNTAX) }
-}
-
-pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    help::write(
-        out,
-        "CLIENT",
-        &[
-            (
-                "CAPA <option> [<option> ...]",
-                "Says what this client can: REDIRECT, go to the master where it is told to.",
-            ),
-            ("CACHING (YES|NO)", "Whether the keys of the next command are tracked, in OPTIN and OPTOUT mode."),
-            ("GETREDIR", "The connection that gets our messages about keys; 0 is this one, -1 none."),
-            ("GETNAME", "The name of this connection."),
-            ("ID", "The number of this connection."),
-            ("IMPORT-SOURCE (ON|OFF)", "Refused: nothing is imported here."),
-            ("INFO", "What is known of this connection."),
-            ("KILL <ip:port>", "Closes the connection from this address."),
-            (
-                "KILL <option> <value> [<option> <value> ...]",
-                "Closes connections. Options: ID, ADDR, LADDR, USER, TYPE (normal, master, replica, pubsub), SKIPME \
-                 (yes, no), MAXAGE (seconds); below a Valkey master also FLAGS, NAME, IDLE (seconds), LIB-NAME, LIB-VER, DB, \
-                 CAPA, IP, and most of them with NOT- in front.",
-            ),
-            (
-                "LIST [<option> <value> ...]",
-                "What is known of all connections, or of those. Options: TYPE or ID; below a Valkey master those of KILL.",
-            ),
-            (
-                "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
-                "Tells this connection which keys that it has read have changed.",
-            ),
-            ("TRACKINGINFO", "How this connection tracks."),
-            ("UNBLOCK <id> [TIMEOUT|ERROR]", "Ends the wait of a connection."),
-            ("NO-EVICT (ON|OFF)", "Accepted for the sake of clients; nothing is evicted here."),
-            ("NO-TOUCH (ON|OFF)", "Accepted for the sake of clients; reads never touch keys here."),
-            ("PAUSE <milliseconds> [WRITE|ALL]", "Lets clients wait with what they ask."),
-            ("REPLY (ON|OFF|SKIP)", "Turns replies to this connection on or off, or skips the next one."),
-            ("SETINFO (LIB-NAME|LIB-VER) <value>", "Says which library this is."),
-            ("STALENESS", "Where the data stand in the master's history, and how old they may be."),
-            ("SETNAME <name>", "Names this connection."),
-            ("UNPAUSE", "Ends CLIENT PAUSE."),
-        ],
-    );
-    Ok(())
 }
 
 #[cfg(test)]

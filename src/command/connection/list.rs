@@ -38,6 +38,13 @@ fn running(cx: &SessionCx<'_>, command: &'static str) -> &'static str {
     if cx.session.is_executing() { "exec" } else { command }
 }
 
+/// Bytes that a client takes: its session, what came and is not executed, what waits to be sent, what is queued.
+pub(crate) fn memory_of(client: &Client) -> usize {
+    let (input, output) = client.buffers();
+    let (_, queued) = client.multi();
+    size_of::<Client>() + size_of::<Session>() + (input + output + queued) as usize
+}
+
 /// One line, with the fields of redis 8.0 and valkey's traffic counters behind them. `qbuf` is what came and is not
 /// executed, `oll` and `omem` are what waits to be sent; there are no reply buffers of one client, and no blocks of
 /// arguments.
@@ -50,7 +57,6 @@ pub(crate) fn describe(client: &Client, running: Option<&'static str>, now: Unix
     let (multi, multi_mem) = client.multi();
     let multi = multi.map_or(-1, |queued| queued as i64);
     let (qbuf, omem) = client.buffers();
-    let own = size_of::<Client>() + size_of::<Session>();
     let place = &client.endpoint;
     let [sub, psub, ssub] = client.subscriptions();
     let head = format!("id={} addr={} laddr={} fd={} name=", client.id, place.addr, place.laddr, place.fd);
@@ -66,7 +72,7 @@ pub(crate) fn describe(client: &Client, running: Option<&'static str>, now: Unix
         client.db().0,
         client.watching(),
         u8::from(omem > 0),
-        own as u64 + qbuf + omem + multi_mem,
+        memory_of(client),
         if omem > 0 { "rw" } else { "r" },
         command.as_deref().unwrap_or("NULL"),
         String::from_utf8_lossy(&client.user_name()),

@@ -5,12 +5,13 @@ mod filter;
 mod list;
 mod tracking;
 
-pub(crate) use list::describe;
+pub(crate) use list::{describe, memory_of};
 
 use super::acl::note_failed_login;
 use super::args::Args;
 use super::context::SessionCx;
 use super::freshness::staleness;
+use super::help;
 use super::row::{Row, container, session};
 use super::session::{After, Muted};
 use crate::position::DbIndex;
@@ -51,7 +52,7 @@ pub static ROWS: &[Row] = &[
     session("client staleness", 2, staleness).always(),
     session("client unblock", -3, tracking::unblock).always(),
     session("monitor", 1, monitor).always(),
-    session("client help", 2, client::help).always(),
+    session("client help", 2, help::help).always(),
 ];
 
 /// While subscribed in RESP2 the reply has the form of a message.
@@ -91,7 +92,7 @@ fn readwrite(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Resul
 }
 
 fn asking(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
-    Err(Refusal::text("ERR This instance has cluster support disabled"))
+    Err(Refusal::CLUSTER_DISABLED)
 }
 
 /// `HELLO [version [AUTH user password] [SETNAME name]]`: all or nothing, as redis 7.2.

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Makes facts.tsv from running servers: make.py NAME=PORT ... > facts.tsv
 
-The first server that knows a command tells its facts; complexity and summary are taken from servers whose name does
-not start with redis-8, in the order given, and from own.tsv beside this file (name, summary). Made with
-redis-8.0, valkey-9.1, valkey-8.1, redis-7.0, redis-6.0, none of them with modules loaded.
+The first server that knows a command tells its facts. What valkey-9.1 says otherwise of it stands in a line of its own,
+under the name `valkey:NAME`. Texts (complexity, summary, history) of commands that Redis got after 7.2 are taken from
+servers whose name does not start with redis-8, in the order given, and from own.tsv beside this file (name, summary).
+Made with redis-8.0, valkey-9.1, valkey-8.1, redis-7.0, redis-6.0, none of them with modules loaded.
 """
 
 import pathlib
@@ -82,7 +83,54 @@ def spec(entry):
     return f"{','.join(entry['flags'])}@{begin}@{find}"
 
 
-def row(name, info, doc, text, own):
+# Parts the arguments of a command in their column; none of the words has one of these characters.
+MARKS = ";,[]\t\n"
+LETTERS = {
+    "key_spec_index": "k", "token": "t", "summary": "m", "since": "s", "deprecated_since": "x", "flags": "f",
+}  # fmt: skip
+
+
+def argument(entry):
+    """`name,type`, then a letter and a value for each further field, then the arguments inside in brackets."""
+    fields = [entry["name"], entry["type"]]
+    if "display_text" in entry:
+        text = entry["display_text"]
+        fields.append("d" + ("" if text == entry["name"] else text))
+    for name, letter in LETTERS.items():
+        if name in entry:
+            value = entry[name]
+            fields.append(letter + ("".join(flag[0] if flag != "multiple_token" else "t" for flag in value)
+                                    if name == "flags" else str(value)))  # fmt: skip
+    assert not any(mark in field for field in fields for mark in MARKS), fields
+    inner = f"[{arguments(entry['arguments'])}]" if "arguments" in entry else ""
+    return ",".join(fields) + inner
+
+
+def arguments(entries):
+    return ";".join(map(argument, entries))
+
+
+def is_free(version):
+    """Was Redis of this version, as its texts, under the BSD license?"""
+    return tuple(map(int, version.split("."))) < (7, 4, 0)
+
+
+def texts_of(name, servers, own):
+    """Complexity, summary and history in words that may be repeated."""
+    told = [(server, docs[name]) for server, _, docs in servers if name in docs]
+    if not told:
+        return {"summary": own.get(name)}
+    (server, first), others = told[0], [doc for server, doc in told if not server.startswith("redis-8")]
+    if not server.startswith("redis-8"):
+        return first
+    texts = dict(first if is_free(first.get("since") or "8.0.0") else next(iter(others), {}))
+    known = {text for doc in others for _, text in doc.get("history", [])}
+    texts["history"] = [[version, text] for version, text in first.get("history", [])
+                        if is_free(version) or text in known]  # fmt: skip
+    return texts | ({"summary": own[name]} if name in own else {})
+
+
+def row(name, info, doc, texts):
     info = info + [[]] * (10 - len(info))
     group = doc.get("group") or ("module" if "module" in info[2] else "generic")
     return [
@@ -90,7 +138,9 @@ def row(name, info, doc, text, own):
         ",".join(info[6]), ",".join(info[7]), ";".join(map(spec, info[8])),
         doc.get("since", ""), group, ",".join(doc.get("doc_flags", [])),
         doc.get("deprecated_since") or "", doc.get("replaced_by") or "",
-        text.get("complexity") or "", own.get(name) or text.get("summary") or "",
+        texts.get("complexity") or "", texts.get("summary") or "",
+        ";;".join(f"{version} {text}" for version, text in texts.get("history") or []),
+        arguments(doc.get("arguments", [])),
     ]  # fmt: skip
 
 
@@ -98,21 +148,27 @@ def main():
     own = pathlib.Path(__file__).with_name("own.tsv").read_text().splitlines()
     own = dict(line.split("\t") for line in own)
     servers = []
-    for argument in sys.argv[1:]:
-        name, port = argument.split("=")
+    for server in sys.argv[1:]:
+        name, port = server.split("=")
         client = Client(int(port))
         has_docs = not name.startswith("redis-6")
         if has_docs:
             client.ask("HELLO", "3")
         servers.append((name, infos(client), docs(client) if has_docs else {}))
+    valkey = [server for server in servers if server[0] == "valkey-9.1"]
     names = {name for _, info, _ in servers for name in info} - {"host:", "post"}
     print("name\tarity\tflags\tfirst_key\tlast_key\tstep\tacl\ttips\tkey_specs\tsince\tgroup\tdoc_flags"
-          "\tdeprecated_since\treplaced_by\tcomplexity\tsummary")  # fmt: skip
+          "\tdeprecated_since\treplaced_by\tcomplexity\tsummary\thistory\targuments")  # fmt: skip
     for name in sorted(names):
-        info = next(info[name] for _, info, _ in servers if name in info)
-        doc = next((doc[name] for _, _, doc in servers if name in doc), {})
-        texts = (doc[name] for server, _, doc in servers if name in doc and not server.startswith("redis-8"))
-        print("\t".join(row(name, info, doc, next(texts, {}), own)))
+        lines = []
+        for among in servers, valkey:
+            info = next((info[name] for _, info, _ in among if name in info), None)
+            if info is not None:
+                doc = next((doc[name] for _, _, doc in among if name in doc), {})
+                lines.append(row(name, info, doc, texts_of(name, among, own)))
+        print("\t".join(lines[0]))
+        if lines[1:] and lines[0] != lines[1]:
+            print("valkey:" + "\t".join(lines[1]))
 
 
 main()

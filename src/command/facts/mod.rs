@@ -3,8 +3,13 @@
 //! still answers READONLY.
 //!
 //! `facts.tsv` holds the answers of COMMAND and COMMAND DOCS: of redis 8.0 where it knows the command, else of
-//! valkey 9.1 or an older server; complexity and summary as valkey (or redis 7.0) words them. `make.py` makes it from
-//! running servers. `remora.tsv`, in the same form and written by hand, holds what no real server has.
+//! valkey 9.1 or an older server, and what valkey 9.1 tells otherwise. Texts of commands that Redis got after 7.2 are as
+//! valkey words them, or our own. `make.py` makes it from running servers. `remora.tsv`, in the same form and written by
+//! hand, holds what no real server has.
+
+mod argument;
+
+pub use argument::{Argument, arguments};
 
 use super::row::{Keys, Row, refused_write};
 use std::collections::BTreeMap;
@@ -14,10 +19,21 @@ static TABLE: &str = include_str!("facts.tsv");
 static OURS: &str = include_str!("remora.tsv");
 
 static BY_NAME: LazyLock<BTreeMap<&'static str, Facts>> =
-    LazyLock::new(|| lines().filter_map(Facts::parse).map(|facts| (facts.name, facts)).collect());
+    LazyLock::new(|| parsed(|line| (!line.starts_with(OF_VALKEY)).then_some(line)));
+
+/// What valkey tells otherwise.
+static BY_NAME_VALKEY: LazyLock<BTreeMap<&'static str, Facts>> =
+    LazyLock::new(|| parsed(|line| line.strip_prefix(OF_VALKEY)));
+
+/// How lines begin that hold for valkey alone.
+const OF_VALKEY: &str = "valkey:";
 
 fn lines() -> impl Iterator<Item = &'static str> {
     TABLE.lines().skip(1).chain(OURS.lines().skip(1))
+}
+
+fn parsed(wanted: impl Fn(&'static str) -> Option<&'static str>) -> BTreeMap<&'static str, Facts> {
+    lines().filter_map(wanted).filter_map(Facts::parse).map(|facts| (facts.name, facts)).collect()
 }
 
 /// What is known of one command. Lists are as in the file: words with commas between.
@@ -42,6 +58,10 @@ pub struct Facts {
     pub replaced_by: &'static str,
     pub complexity: &'static str,
     pub summary: &'static str,
+    /// `version text` with `;;` between, see [`Facts::changes`].
+    pub history: &'static str,
+    /// The syntax of its arguments, see [`arguments`].
+    pub arguments: &'static str,
 }
 
 /// One key specification: where to begin (`index:1`, `keyword:STREAMS,1`) and how to go on
@@ -90,6 +110,16 @@ impl Facts {
         BY_NAME.values()
     }
 
+    /// The same as the server of this family tells it.
+    pub fn as_told(&'static self, valkey: bool) -> &'static Self {
+        BY_NAME_VALKEY.get(self.name).filter(|_| valkey).unwrap_or(self)
+    }
+
+    /// What later versions changed: version and text.
+    pub fn changes(&self) -> impl Iterator<Item = (&'static str, &'static str)> + Clone + use<> {
+        self.history.split(";;").filter_map(|change| change.split_once(' '))
+    }
+
     /// Does the list `flags` have this word?
     pub fn has(&self, flag: &str) -> bool {
         words(self.flags).any(|word| word == flag)
@@ -120,6 +150,8 @@ impl Facts {
             replaced_by: next()?,
             complexity: next()?,
             summary: next()?,
+            history: next()?,
+            arguments: next()?,
         })
     }
 }
@@ -180,10 +212,14 @@ mod tests {
 
     #[test]
     fn every_line_of_the_table_is_read() {
-        assert_eq!(Facts::all().count(), lines().count());
-        let specs: usize = Facts::all().map(|facts| facts.key_specs().count()).sum();
+        let all = || BY_NAME.values().chain(BY_NAME_VALKEY.values());
+        assert_eq!(all().count(), lines().count());
+        let specs: usize = all().map(|facts| facts.key_specs().count()).sum();
         let written = lines().map(|line| line.matches('@').count()).sum::<usize>();
-        let categories: usize = Facts::all().map(|facts| facts.acl.matches('@').count()).sum();
+        let categories: usize = all().map(|facts| facts.acl.matches('@').count()).sum();
+        let changes: usize = all().map(|facts| facts.changes().count()).sum();
+        let separated = all().filter(|facts| !facts.history.is_empty());
+        assert_eq!(changes, separated.map(|facts| facts.history.matches(";;").count() + 1).sum::<usize>());
         assert_eq!(specs * 2, written - categories);
     }
 

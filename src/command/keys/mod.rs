@@ -11,6 +11,8 @@ mod restore;
 mod sort;
 mod walk;
 
+pub(super) use object::debug;
+
 use super::args::Args;
 use super::row::{Keys, Row, container, read, refused_write, session, walk as walks, write};
 use crate::resp::refusal::Refusal;

@@ -1,8 +1,11 @@
 //! OBJECT: how a value is kept.
 
+use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::{ReadCx, SessionCx};
+use crate::dataset::list::NodeRef;
 use crate::dataset::{Dialect, EncodingLimits, EntryRef, StrForm, ValueRef};
+use crate::rdb::save::dump_payload;
 use crate::resp::number::parse_integer;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -69,14 +72,51 @@ pub(super) fn refcount(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) ->
         out.null();
         return Ok(());
     };
-    let shares = cx.dialect() < Dialect::Valkey(8, 1);
+    out.integer(refcount_of(&entry, cx.dialect()));
+    Ok(())
+}
+
+fn refcount_of(entry: &EntryRef<'_>, dialect: Dialect) -> i64 {
+    let shares = dialect < Dialect::Valkey(8, 1);
     let is_shared = match entry.value() {
         ValueRef::Str(text, StrForm::Auto) => parse_integer(text).is_some_and(|n| SHARED_INTEGERS.contains(&n)),
         _ => false,
     };
-    out.integer(if shares && is_shared { i64::from(i32::MAX) } else { 1 });
-    Ok(())
+    if shares && is_shared { i64::from(i32::MAX) } else { 1 }
 }
+
+/// DEBUG OBJECT: how a value is held, in the servers' form. Uses are not tracked: a key that is there was used now.
+pub(in crate::command) fn debug(entry: &EntryRef<'_>, limits: &EncodingLimits, now: UnixMs) -> String {
+    let payload = dump_payload(entry.value(), limits.dialect).map_or(0, |payload| payload.len());
+    let mut text = format!(
+        "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0",
+        entry.key(),
+        refcount_of(entry, limits.dialect),
+        encoding_of(entry, limits),
+        payload.saturating_sub(TYPE_AND_FOOTER_BYTES),
+        (now.0 / 1000) & LRU_CLOCK_MAX,
+    );
+    if let ValueRef::List(list) = entry.value()
+        && list.encoding(limits.dialect) == "quicklist"
+    {
+        let sizes = list.nodes().map(|node| match node {
+            NodeRef::Packed(pack) => pack.byte_len(),
+            NodeRef::Plain(bytes) => bytes.len(),
+        });
+        let (nodes, bytes) = (list.nodes().len(), sizes.sum::<usize>());
+        let each = list.len() as f64 / nodes.max(1) as f64;
+        text += &format!(
+            " ql_nodes:{nodes} ql_avg_node:{each:.2} ql_listpack_max:{} ql_compressed:0 ql_uncompressed_size:{bytes}",
+            limits.list_size,
+        );
+    }
+    text
+}
+
+/// What a DUMP payload has beside the value itself.
+const TYPE_AND_FOOTER_BYTES: usize = 11;
+/// The servers' clock of uses has 24 bits.
+const LRU_CLOCK_MAX: i64 = 0xff_ffff;
 
 const HELP: &[&str] = &[
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

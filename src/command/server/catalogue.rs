@@ -1,11 +1,12 @@
 //! COMMAND: what the table knows, told in the servers' form.
 
+use crate::command::acl::only_gets;
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
-use crate::command::facts::{Begin, Facts, Find, KeySpec, words};
+use crate::command::facts::{Argument, Begin, Facts, Find, KeySpec, arguments, words};
 use crate::command::keys_of::{KeysRefused, keys_of};
 use crate::command::row::Row;
-use crate::command::{glob, help, table};
+use crate::command::{glob, table};
 use crate::dataset::Dialect;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -71,10 +72,10 @@ pub(super) fn info(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply)
 }
 
 fn describe(entry: &Entry, dialect: Dialect, out: &mut Reply) {
-    let facts = entry.facts;
+    let facts = entry.facts.as_told(dialect.is_valkey());
     out.array(10);
     out.bulk(facts.name);
-    out.integer(entry.row.arity.into());
+    out.integer(facts.arity.into());
     simple_set(facts.flags, out);
     out.integer(facts.first_key.into());
     out.integer(facts.last_key.into());
@@ -164,41 +165,97 @@ fn names(wanted: impl Fn(&Facts) -> bool, out: &mut Reply) -> Result<(), Refusal
     })
 }
 
-/// `COMMAND DOCS [name ...]`: without arguments' syntax and history, which are for people reading the manual.
-pub(super) fn docs(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+/// `COMMAND DOCS [name ...]`
+pub(super) fn docs(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let wanted: Vec<_> =
         if args.is_empty() { CATALOGUE.iter().collect() } else { args.by_ref().filter_map(by_name).collect() };
     out.map(wanted.len());
-    wanted.into_iter().for_each(|entry| document(entry, out));
+    let valkey = cx.dialect().is_valkey();
+    wanted.into_iter().for_each(|entry| document(entry, valkey, out));
     Ok(())
 }
 
-fn document(entry: &Entry, out: &mut Reply) {
-    let facts = entry.facts;
-    let texts = [
-        ("summary", facts.summary),
-        ("since", facts.since),
-        ("group", facts.group),
-        ("complexity", facts.complexity),
-        ("deprecated_since", facts.deprecated_since),
-        ("replaced_by", facts.replaced_by),
-    ];
-    let texts = texts.iter().filter(|(_, text)| !text.is_empty());
-    let subs = entry.subs.len();
+/// Fields in the servers' order; those that say nothing are left out.
+fn document(entry: &Entry, valkey: bool, out: &mut Reply) {
+    let facts = entry.facts.as_told(valkey);
     out.bulk(facts.name);
-    out.map(texts.clone().count() + usize::from(!facts.doc_flags.is_empty()) + usize::from(subs > 0));
-    for (name, text) in texts {
-        out.bulk(name);
-        out.bulk(text);
+    let mut fields = Fields::default();
+    fields.text("summary", facts.summary);
+    fields.text("since", facts.since);
+    fields.text("group", facts.group);
+    fields.text("complexity", facts.complexity);
+    fields.add("doc_flags", facts.doc_flags.is_empty(), |out| simple_set(facts.doc_flags, out));
+    fields.text("deprecated_since", facts.deprecated_since);
+    fields.text("replaced_by", facts.replaced_by);
+    fields.add("history", facts.history.is_empty(), |out| {
+        out.set(facts.changes().count());
+        for (version, text) in facts.changes() {
+            out.array(2);
+            out.bulk(version);
+            out.bulk(text);
+        }
+    });
+    fields.add("arguments", facts.arguments.is_empty(), |out| document_arguments(facts.arguments, out));
+    fields.add("subcommands", entry.subs.is_empty(), |out| {
+        out.map(entry.subs.len());
+        entry.subs.iter().for_each(|sub| document(sub, valkey, out));
+    });
+    fields.write(out);
+}
+
+fn document_arguments(text: &'static str, out: &mut Reply) {
+    let all: Vec<Argument> = arguments(text).collect();
+    out.array(all.len());
+    for argument in &all {
+        let mut fields = Fields::default();
+        fields.text("name", argument.name);
+        fields.text("type", argument.kind);
+        fields.optional("display_text", argument.shown);
+        fields.add("key_spec_index", argument.key_spec.is_none(), |out| {
+            out.integer(argument.key_spec.unwrap_or_default());
+        });
+        fields.optional("token", argument.token);
+        fields.optional("summary", argument.summary);
+        fields.optional("since", argument.since);
+        fields.optional("deprecated_since", argument.deprecated_since);
+        fields.add("flags", argument.flags.is_empty(), |out| {
+            out.set(argument.flags.len());
+            argument.flags.iter().for_each(|flag| out.simple(flag));
+        });
+        fields.add("arguments", argument.inner.is_none(), |out| {
+            document_arguments(argument.inner.unwrap_or_default(), out);
+        });
+        fields.write(out);
     }
-    if !facts.doc_flags.is_empty() {
-        out.bulk("doc_flags");
-        simple_set(facts.doc_flags, out);
+}
+
+/// The fields of a map that is written once it is known how many there are.
+#[derive(Default)]
+struct Fields<'a>(Vec<(&'static str, WriteValue<'a>)>);
+
+type WriteValue<'a> = Box<dyn FnOnce(&mut Reply) + 'a>;
+
+impl<'a> Fields<'a> {
+    fn add(&mut self, name: &'static str, missing: bool, value: impl FnOnce(&mut Reply) + 'a) {
+        if !missing {
+            self.0.push((name, Box::new(value)));
+        }
     }
-    if subs > 0 {
-        out.bulk("subcommands");
-        out.map(subs);
-        entry.subs.iter().for_each(|sub| document(sub, out));
+
+    fn text(&mut self, name: &'static str, text: &'a str) {
+        self.add(name, text.is_empty(), move |out| out.bulk(text));
+    }
+
+    fn optional(&mut self, name: &'static str, text: Option<&'a str>) {
+        self.add(name, text.is_none(), move |out| out.bulk(text.unwrap_or_default()));
+    }
+
+    fn write(self, out: &mut Reply) {
+        out.map(self.0.len());
+        for (name, value) in self.0 {
+            out.bulk(name);
+            value(out);
+        }
     }
 }
 
@@ -228,35 +285,30 @@ fn keys_of_request<'a>(args: &mut Args<'a>) -> Result<Vec<(&'a [u8], &'static st
         return Err(Refusal::text("ERR Invalid command specified"));
     };
     let row = found.row;
-    let facts = Facts::of(row.name);
-    if !facts.is_some_and(|facts| facts.key_specs().any(|spec| !spec.flags.contains("not_key"))) {
+    if Facts::of(row.name).is_none_or(|facts| facts.key_specs().all(|spec| spec.flags.starts_with("not_key"))) {
         return Err(Refusal::text("ERR The command has no key arguments"));
     }
     if !row.arity_fits(request.len()) {
         return Err(Refusal::text("ERR Invalid number of arguments specified for command"));
     }
-    match keys_of(found, &request) {
-        Ok(keys) => Ok(keys),
-        Err(KeysRefused) if facts.is_some_and(|facts| facts.has("no_mandatory_keys")) => Ok(Vec::new()),
-        Err(KeysRefused) => Err(Refusal::text("ERR Invalid arguments specified for command")),
-    }
+    let keys = match keys_of(found, &request) {
+        Ok(keys) => keys,
+        Err(KeysRefused) if Facts::of(row.name).is_some_and(|facts| facts.has("no_mandatory_keys")) => Vec::new(),
+        Err(KeysRefused) => return Err(Refusal::text("ERR Invalid arguments specified for command")),
+    };
+    // MIGRATE with KEYS has an empty word where a key would stand.
+    let keys = keys.into_iter().filter(|(key, _)| row.name != "migrate" || !key.is_empty());
+    Ok(keys.map(|(key, flags)| (key, flags_of(row.name, flags, &request))).collect())
 }
 
-pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    help::write(
-        out,
-        "COMMAND",
-        &[
-            ("(no subcommand)", "What is known of all commands."),
-            ("COUNT", "How many commands there are."),
-            ("DOCS [<name> ...]", "What commands are for."),
-            ("GETKEYS <command> [<arg> ...]", "The keys in a command."),
-            ("GETKEYSANDFLAGS <command> [<arg> ...]", "The keys in a command, and what it does with them."),
-            ("INFO [<name> ...]", "What is known of those commands."),
-            ("LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]", "Names of commands."),
-        ],
-    );
-    Ok(())
+/// What two commands do with their key is said by their options.
+fn flags_of(name: &str, flags: &'static str, request: &[&[u8]]) -> &'static str {
+    let has_get = || request.iter().skip(3).any(|word| word.eq_ignore_ascii_case(b"get"));
+    match name {
+        "set" if !has_get() => "OW,update",
+        "bitfield" if only_gets(request) => "RO,access",
+        _ => flags,
+    }
 }
 
 #[cfg(test)]
@@ -302,7 +354,7 @@ mod tests {
     fn docs_tell_what_a_command_is_for() {
         let mut client = Harness::new(&[]);
         let text = client.ask("COMMAND DOCS get nosuch");
-        assert!(text.starts_with("*2\r\n$3\r\nget\r\n*8\r\n$7\r\nsummary\r\n"), "{text}");
+        assert!(text.starts_with("*2\r\n$3\r\nget\r\n*10\r\n$7\r\nsummary\r\n"), "{text}");
         assert!(client.ask("COMMAND DOCS slaveof").contains("$16\r\ndeprecated_since\r\n$5\r\n5.0.0\r\n"));
         assert!(client.ask("COMMAND DOCS config|get").starts_with("*2\r\n$10\r\nconfig|get\r\n"));
     }

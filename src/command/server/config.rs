@@ -2,7 +2,7 @@
 
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
-use crate::command::{glob, help};
+use crate::command::glob;
 use crate::config::{RewriteRefused, SetRefused};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -69,20 +69,6 @@ pub(super) fn rewrite(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply)
 fn os_text(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
-pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    help::write(
-        out,
-        "CONFIG",
-        &[
-            ("GET <pattern> [<pattern> ...]", "The settings whose names match, with their values."),
-            ("SET <name> <value> [<name> <value> ...]", "Changes settings: all of them, or none."),
-            ("RESETSTAT", "Starts the counters of INFO anew."),
-            ("REWRITE", "Writes what was changed into the configuration file."),
-        ],
-    );
-    Ok(())
 }
 
 #[cfg(test)]

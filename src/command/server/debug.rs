@@ -1,14 +1,16 @@
-//! DEBUG DIGEST, DIGEST-VALUE, SLEEP, PANIC: for proving that a copy is the original, and for tests of clients.
+//! DEBUG: what is harmless and of use here. For proving that a copy is the original (DIGEST), for tests of clients (SLEEP,
+//! PROTOCOL, ERROR, PANIC), for tools that look at keys (OBJECT). Whatever changes data is unknown.
 
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
 use crate::command::help;
+use crate::command::keys;
 use crate::command::session::After;
 use crate::config::DebugCommand;
 use crate::dataset::digest::{self, Digest, DigestStyle};
 use crate::number;
 use crate::resp::refusal::Refusal;
-use crate::resp::reply::Reply;
+use crate::resp::reply::{Proto, Reply};
 use std::time::Duration;
 
 /// Longest DEBUG SLEEP, seconds.
@@ -41,7 +43,20 @@ pub(super) fn debug(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply
             out.ok();
         }
         (b"panic", 0) => panic!("DEBUG PANIC"),
-        (b"help", 0) => help(out),
+        (b"object", 1) => object(cx, args.require()?, out)?,
+        (b"protocol", 1) => protocol(args.require()?, out)?,
+        (b"error", 1) => {
+            let text = String::from_utf8_lossy(args.require()?).replace(['\r', '\n'], " ");
+            return Err(Refusal::text(text));
+        }
+        (b"log", 1) => {
+            let message = String::from_utf8_lossy(args.require()?).into_owned();
+            tracing::warn!(message, client = cx.session.id(), "DEBUG LOG");
+            out.ok();
+        }
+        // A replica deletes no expired key by itself, so there is nothing to stop.
+        (b"set-active-expire", 1) => out.ok(),
+        (b"help", 0) => return help::help(cx, args, out),
         _ => {
             let sub = String::from_utf8_lossy(sub);
             let text = format!("ERR unknown subcommand or wrong number of arguments for '{sub}'. Try DEBUG HELP.");
@@ -63,17 +78,68 @@ fn digest_value(cx: &SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Res
     Ok(())
 }
 
-fn help(out: &mut Reply) {
-    help::write(
-        out,
-        "DEBUG",
-        &[
-            ("DIGEST", "A checksum over all data; equal data have equal ones, here and on the master."),
-            ("DIGEST-VALUE <key> [<key> ...]", "A checksum of each key's value."),
-            ("PANIC", "Panics: the log says so, and the process ends."),
-            ("SLEEP <seconds>", "Waits before this reply. Decimals are allowed. Nobody else waits."),
-        ],
-    );
+/// How a value is held.
+fn object(cx: &SessionCx<'_>, key: &[u8], out: &mut Reply) -> Result<(), Refusal> {
+    let keyspace = cx.data.db(cx.session.db()).ok_or(Refusal::DB_OUT_OF_RANGE)?;
+    let entry = keyspace.get(key).filter(|entry| !entry.is_expired(cx.now));
+    let entry = entry.ok_or(Refusal::text("ERR no such key"))?;
+    out.simple(&keys::debug(&entry, &cx.data.limits, cx.now));
+    Ok(())
+}
+
+/// A value of each type of the protocol.
+fn protocol(kind: &[u8], out: &mut Reply) -> Result<(), Refusal> {
+    match kind.to_ascii_lowercase().as_slice() {
+        b"string" => out.bulk("Hello World"),
+        b"integer" => out.integer(12_345),
+        b"double" => out.double_text("3.141"),
+        b"null" => out.null(),
+        b"array" => {
+            out.array(3);
+            (0..3).for_each(|n| out.integer(n));
+        }
+        b"set" => {
+            out.set(3);
+            (0..3).for_each(|n| out.integer(n));
+        }
+        b"map" => {
+            out.map(3);
+            for n in 0..3 {
+                out.integer(n);
+                out.boolean(n == 1);
+            }
+        }
+        b"attrib" => {
+            if out.proto == Proto::Resp3 {
+                out.attributes(1);
+                out.bulk("key-popularity");
+                out.array(2);
+                out.bulk("key:123");
+                out.integer(90);
+            }
+            out.bulk("Some real reply following the attribute");
+        }
+        b"push" if out.proto == Proto::Resp2 => {
+            return Err(Refusal::text("ERR RESP2 is not supported by this command"));
+        }
+        b"push" => {
+            out.bulk("Some real reply following the push reply");
+            out.push(2);
+            out.bulk("server-cpu-usage");
+            out.integer(42);
+        }
+        b"verbatim" => out.verbatim("txt", "This is a verbatim\nstring"),
+        b"true" => out.boolean(true),
+        b"false" => out.boolean(false),
+        b"bignum" => out.big_number(b"1234567999999999999999999999999999999"),
+        _ => {
+            return Err(Refusal::text(
+                "ERR Wrong protocol type name. Please use one of the following: \
+                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

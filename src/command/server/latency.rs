@@ -3,7 +3,7 @@
 
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
-use crate::command::{help, table};
+use crate::command::table;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use crate::status::CommandTotals;
@@ -66,20 +66,6 @@ fn write(stat: &CommandTotals, out: &mut Reply) {
         out.integer(i64::try_from(usec).unwrap_or(i64::MAX));
         out.integer(i64::try_from(count).unwrap_or(i64::MAX));
     }
-}
-
-pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    help::write(
-        out,
-        "LATENCY",
-        &[
-            ("HISTOGRAM [<command> ...]", "How often each command took at most so many microseconds."),
-            ("HISTORY <event>", "Empty: no events are recorded here."),
-            ("LATEST", "Empty: no events are recorded here."),
-            ("RESET [<event> ...]", "Answers 0: no events are recorded here."),
-        ],
-    );
-    Ok(())
 }
 
 #[cfg(test)]

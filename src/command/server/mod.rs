@@ -6,6 +6,7 @@ mod debug;
 mod identity;
 mod info;
 mod latency;
+mod memory;
 mod saving;
 mod slowlog;
 
@@ -13,13 +14,15 @@ pub(super) use identity::Identity;
 
 use super::args::Args;
 use super::context::SessionCx;
-use super::row::{Row, container, session};
+use super::help;
+use super::row::{Keys, Row, container, read, session};
 use crate::clock;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
 /// The rows of this family.
 pub static ROWS: &[Row] = &[
+    session("bgrewriteaof", 1, saving::bgrewriteaof),
     session("bgsave", -1, saving::bgsave),
     container("command", -1).alone(catalogue::command).always(),
     session("command count", 2, catalogue::count).always(),
@@ -28,13 +31,13 @@ pub static ROWS: &[Row] = &[
     session("command docs", -2, catalogue::docs).always(),
     session("command getkeys", -3, catalogue::getkeys).always(),
     session("command getkeysandflags", -3, catalogue::getkeysandflags).always(),
-    session("command help", 2, catalogue::help).always(),
+    session("command help", 2, help::help).always(),
     container("config", -2).always(),
     session("config get", -3, config::get).always(),
     session("config set", -4, config::set).always().redacted(),
     session("config resetstat", 2, config::resetstat).always(),
     session("config rewrite", 2, config::rewrite).always(),
-    session("config help", 2, config::help).always(),
+    session("config help", 2, help::help).always(),
     session("debug", -2, debug::debug).always(),
     session("info", -1, info::info).always(),
     session("lastsave", 1, saving::lastsave).always(),
@@ -43,16 +46,28 @@ pub static ROWS: &[Row] = &[
     session("latency history", 3, latency::history).always(),
     session("latency latest", 2, latency::latest).always(),
     session("latency reset", -2, latency::reset).always(),
-    session("latency help", 2, latency::help).always(),
+    session("latency help", 2, help::help).always(),
     session("lolwut", -1, lolwut),
+    container("memory", -2).always(),
+    read("memory usage", -3, Keys::One(2), memory::usage)
+        .samples(&["MEMORY USAGE missing", "MEMORY USAGE s:a SAMPLES x"]),
+    session("memory stats", 2, memory::stats),
+    session("memory doctor", 2, memory::doctor),
+    session("memory malloc-stats", 2, memory::malloc_stats),
+    session("memory purge", 2, memory::purge),
+    session("memory help", 2, help::help).always(),
     container("module", -2).always(),
     session("module list", 2, module_list),
+    session("module load", -3, module_load),
+    session("module loadex", -3, module_load),
+    session("module unload", 3, module_load),
+    session("module help", 2, help::help).always(),
     session("save", 1, saving::save),
     container("slowlog", -2).always(),
     session("slowlog get", -2, slowlog::get).always(),
     session("slowlog len", 2, slowlog::len).always(),
     session("slowlog reset", 2, slowlog::reset).always(),
-    session("slowlog help", 2, slowlog::help).always(),
+    session("slowlog help", 2, help::help).always(),
     session("time", 1, time).always(),
 ];
 
@@ -69,6 +84,14 @@ fn time(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), 
 fn module_list(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     out.array(0);
     Ok(())
+}
+
+/// As the servers without `enable-module-command`: there is no way to load one here.
+fn module_load(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+    Err(Refusal::text(
+        "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a \
+         local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+    ))
 }
 
 const FISH: &str = r"

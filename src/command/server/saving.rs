@@ -6,6 +6,7 @@ use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
 const NO_FOLDER: &str = "ERR nothing is saved: remora was started without dir";
+const NO_LOG: &str = "ERR nothing is rewritten: remora keeps no append-only file";
 const RUNNING: &str = "ERR Background save already in progress";
 const WOULD_BLOCK: &str = "ERR SAVE is not done here, as clients would have to wait; use BGSAVE";
 const NOT_RUNNING: &str = "ERR Background saving is currently not in progress or scheduled";
@@ -28,6 +29,10 @@ pub(super) fn bgsave(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Repl
     }
     out.simple("Background saving started");
     Ok(())
+}
+
+pub(super) fn bgrewriteaof(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+    Err(Refusal::text(NO_LOG))
 }
 
 pub(super) fn save(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {

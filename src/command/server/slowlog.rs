@@ -2,7 +2,6 @@
 
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
-use crate::command::help;
 use crate::number;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -42,23 +41,6 @@ pub(super) fn len(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> 
 pub(super) fn reset(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     cx.server.status.slowlog.clear();
     out.ok();
-    Ok(())
-}
-
-pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    help::write(
-        out,
-        "SLOWLOG",
-        &[
-            (
-                "GET [<count>]",
-                "The newest entries (10 if no count is given, -1 for all): number, time, microseconds, words, \
-                 client's address and name.",
-            ),
-            ("LEN", "How many entries there are."),
-            ("RESET", "Forgets them."),
-        ],
-    );
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use super::packed::Corrupt;
 use super::packed::listpack::{self, Element, IntText, Listpack};
 use super::packed::unique::all_differ;
 use super::{Dialect, EncodingLimits};
+use crate::allocator::taken;
 use crate::clock::UnixMs;
 
 /// Longest blob of a packed hash or set, bytes (as redis 7.0: `LISTPACK_MAX_SAFETY`).
@@ -151,7 +152,7 @@ impl Hash {
     /// Bytes of memory behind the hash.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
-            Form::Packed(pack) | Form::WithExpiry(pack) => pack.byte_len(),
+            Form::Packed(pack) | Form::WithExpiry(pack) => taken(pack.byte_len()),
             Form::Table(table) => size_of::<Table>() + table.fields.heap_bytes(),
         }
     }

@@ -76,6 +76,19 @@ impl<'a> Iterator for NodeRefs<'a> {
 impl ExactSizeIterator for NodeRefs<'_> {}
 
 impl List {
+    /// Blocks of memory behind the list, by their sizes.
+    pub fn blocks(&self) -> impl Iterator<Item = usize> {
+        let (pack, own) = match &self.0 {
+            Form::Listpack(pack) => (Some(pack.byte_len()), [0; 2]),
+            Form::Quicklist(list) => (None, [size_of::<Quicklist>(), list.nodes().capacity() * size_of::<Node>()]),
+        };
+        let nodes = self.nodes().filter(move |_| pack.is_none()).map(|node| match node {
+            NodeRef::Packed(pack) => pack.byte_len(),
+            NodeRef::Plain(bytes) => bytes.len(),
+        });
+        pack.into_iter().chain(own).chain(nodes)
+    }
+
     /// An empty list.
     pub fn new() -> Self {
         Self(Form::Listpack(Listpack::new()))

@@ -63,6 +63,15 @@ impl Group {
         Self { last_id, entries_read, ..Self::default() }
     }
 
+    /// Bytes of memory behind the group. Tree nodes are reckoned as two thirds full.
+    pub(super) fn heap_bytes(&self) -> usize {
+        // Each pending entry stands in two trees.
+        let pending = self.pending.len() * (size_of::<(StreamId, Pending)>() + size_of::<StreamId>());
+        let consumers = self.consumers.len() * size_of::<(Arc<[u8]>, Consumer)>();
+        let names: usize = self.consumers.keys().map(|name| name.len() + 2 * size_of::<usize>()).sum();
+        (pending + consumers) * 3 / 2 + names
+    }
+
     /// Consumers by name, in the order of the names' bytes.
     pub fn consumers(&self) -> impl ExactSizeIterator<Item = (&[u8], &Consumer)> {
         self.consumers.iter().map(|(name, consumer)| (&**name, consumer))

@@ -14,6 +14,7 @@ pub use id::{IdText, StreamId};
 pub use node::{Entry, Fields, Node};
 
 use super::EncodingLimits;
+use crate::allocator;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -81,6 +82,14 @@ impl Stream {
     /// No entry is there. An empty stream is still a stream.
     pub fn is_empty(&self) -> bool {
         self.counters.length == 0
+    }
+
+    /// Bytes of memory behind the stream. Tree nodes are reckoned as two thirds full.
+    pub fn heap_bytes(&self) -> usize {
+        let nodes: usize = self.nodes.values().map(|node| allocator::taken(node.as_bytes().len())).sum();
+        let groups: usize = self.groups.iter().map(|(name, group)| name.len() + group.heap_bytes()).sum();
+        let (node, group) = (size_of::<(StreamId, Node)>(), size_of::<(Box<[u8]>, Group)>());
+        nodes + groups + (self.nodes.len() * node + self.groups.len() * group) * 3 / 2
     }
 
     /// Nodes by key, ascending; the key is the id of the node's first entry.

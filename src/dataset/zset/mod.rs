@@ -18,6 +18,7 @@ pub use range::{LexBound, LexRange, ScoreBound, ScoreRange};
 use super::EncodingLimits;
 use super::packed::Corrupt;
 use super::packed::listpack::{Element, IntText, Listpack};
+use crate::allocator::taken;
 use crate::config::Encodings;
 use packed::ScoreTexts;
 use std::ops::Range;
@@ -142,11 +143,11 @@ impl ZSet {
         }
     }
 
-    /// Bytes of memory behind this.
-    pub fn heap_bytes(&self) -> usize {
+    /// Bytes of memory behind this; long members are reckoned from so many slots of the tree (0: all).
+    pub fn heap_bytes(&self, samples: usize) -> usize {
         match &self.0 {
-            Form::Packed(pack) | Form::Shrunk(pack) => pack.byte_len(),
-            Form::Tree(tree) => size_of::<Tree>() + tree.heap_bytes(),
+            Form::Packed(pack) | Form::Shrunk(pack) => taken(pack.byte_len()),
+            Form::Tree(tree) => size_of::<Tree>() + tree.heap_bytes(samples),
         }
     }
 

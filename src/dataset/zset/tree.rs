@@ -156,8 +156,8 @@ impl Tree {
     }
 
     /// Bytes of memory behind this.
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.slots.heap_bytes() + self.handles.heap_bytes() + self.order.heap_bytes()
+    pub(super) fn heap_bytes(&self, samples: usize) -> usize {
+        self.slots.heap_bytes(samples) + self.handles.heap_bytes() + self.order.heap_bytes()
     }
 
     fn find(&self, hash: u32, member: &[u8]) -> Option<u32> {
@@ -261,13 +261,16 @@ impl Slots {
         }
     }
 
-    fn heap_bytes(&self) -> usize {
+    /// Long members are reckoned from the first chunks with together `samples` slots (0: all).
+    fn heap_bytes(&self, samples: usize) -> usize {
         let slots = self.chunks.iter().map(Vec::capacity).sum::<usize>() * size_of::<Slot>();
-        let long = self.chunks.iter().flatten().map(|slot| match &slot.member {
+        let all: usize = self.chunks.iter().map(Vec::len).sum();
+        let sampled = if samples == 0 { all } else { samples.min(all) };
+        let long = self.chunks.iter().flatten().take(sampled).map(|slot| match &slot.member {
             Member::Long(bytes) => bytes.len(),
             Member::Short { .. } => 0,
         });
-        slots + long.sum::<usize>()
+        slots + (long.sum::<usize>() as u128 * all as u128 / sampled.max(1) as u128) as usize
     }
 }
 

@@ -4,6 +4,7 @@ use super::Text;
 use crate::clock;
 use crate::command::context::SessionCx;
 use crate::command::server::Identity;
+use crate::command::server::memory::{Figures, difference, ratio};
 use crate::config::Config;
 use crate::process;
 use std::sync::atomic::Ordering::Relaxed;
@@ -82,19 +83,18 @@ fn scripts(cx: &SessionCx<'_>, text: &mut Text) {
 }
 
 pub(super) fn memory(cx: &SessionCx<'_>, text: &mut Text) {
-    let (memory, peak) = cx.server.status.memory();
-    let used = memory.allocated;
-    let startup = cx.server.status.memory_at_start().min(used);
-    let resident = usize::try_from(process::resident_bytes()).unwrap_or(usize::MAX);
+    let figures = Figures::of(cx);
+    let memory = &figures.allocator;
+    let (used, resident) = (memory.allocated, figures.resident);
     let machine = usize::try_from(process::machine_bytes()).unwrap_or(usize::MAX);
     text.size("used_memory", used);
     text.size("used_memory_rss", resident);
-    text.size("used_memory_peak", peak);
-    text.field("used_memory_peak_perc", percent(used, peak));
-    text.field("used_memory_overhead", startup);
-    text.field("used_memory_startup", startup);
-    text.field("used_memory_dataset", used - startup);
-    text.field("used_memory_dataset_perc", percent(used - startup, used - startup));
+    text.size("used_memory_peak", figures.peak);
+    text.field("used_memory_peak_perc", format_args!("{:.2}%", figures.peak_percent()));
+    text.field("used_memory_overhead", figures.overhead());
+    text.field("used_memory_startup", figures.startup);
+    text.field("used_memory_dataset", figures.dataset());
+    text.field("used_memory_dataset_perc", format_args!("{:.2}%", figures.dataset_percent()));
     text.field("allocator_allocated", used);
     text.field("allocator_active", memory.active);
     text.field("allocator_resident", memory.resident);
@@ -105,33 +105,25 @@ pub(super) fn memory(cx: &SessionCx<'_>, text: &mut Text) {
     overhead(text, "allocator_frag", memory.active, used);
     overhead(text, "allocator_rss", memory.resident, memory.active);
     overhead(text, "rss_overhead", resident, memory.resident);
-    text.field("mem_fragmentation_ratio", ratio(resident, used));
+    text.field("mem_fragmentation_ratio", format_args!("{:.2}", ratio(resident, used)));
     text.field("mem_fragmentation_bytes", difference(resident, used));
+    text.field("mem_not_counted_for_evict", 0);
+    text.field("mem_replication_backlog", figures.backlog);
+    // Sub-replicas are fed from the backlog, there is no buffer beside it.
+    text.field("mem_total_replication_buffers", figures.backlog);
+    text.field("mem_replica_full_sync_buffer", 0);
+    text.field("mem_clients_slaves", figures.sub_replicas);
+    text.field("mem_clients_normal", figures.clients);
     text.fixed(
-        "mem_not_counted_for_evict:0 mem_replication_backlog:0 mem_total_replication_buffers:0 \
-         mem_replica_full_sync_buffer:0 mem_clients_slaves:0 mem_clients_normal:0 mem_cluster_links:0 mem_aof_buffer:0 \
-         mem_allocator:jemalloc-5.3.1 mem_overhead_db_hashtable_rehashing:0 active_defrag_running:0 \
-         lazyfree_pending_objects:0 lazyfreed_objects:0",
+        "mem_cluster_links:0 mem_aof_buffer:0 mem_allocator:jemalloc-5.3.1 mem_overhead_db_hashtable_rehashing:0 \
+         active_defrag_running:0 lazyfree_pending_objects:0 lazyfreed_objects:0",
     );
 }
 
 /// `name_ratio` and `name_bytes`: how much more `whole` is than `part`.
 fn overhead(text: &mut Text, name: &str, whole: usize, part: usize) {
-    text.field(&format!("{name}_ratio"), ratio(whole, part));
+    text.field(&format!("{name}_ratio"), format_args!("{:.2}", ratio(whole, part)));
     text.field(&format!("{name}_bytes"), difference(whole, part));
-}
-
-fn ratio(whole: usize, part: usize) -> String {
-    format!("{:.2}", if part == 0 { 1.0 } else { whole as f64 / part as f64 })
-}
-
-fn difference(whole: usize, part: usize) -> i64 {
-    let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
-    signed(whole) - signed(part)
-}
-
-fn percent(part: usize, whole: usize) -> String {
-    format!("{:.2}%", if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 })
 }
 
 pub(super) fn cpu(_: &SessionCx<'_>, text: &mut Text) {

@@ -112,7 +112,8 @@ fn about(keys: &[Vec<u8>], before: &[&str], behind: &[&str]) -> Vec<Vec<Vec<u8>>
 /// OBJECT ENCODING of all keys. A faithful replica may differ where it receives the result instead of the command: a
 /// number that INCRBYFLOAT made is text there, a set that lost most members by SPOP still a table here. And where it
 /// receives nothing: redis 8.0 prepares a small hash for expiring fields, then finds none of those that HEXPIRE names, and
-/// tells nobody.
+/// tells nobody. Likewise LINSERT without its pivot and LSET beyond the end: the master has made room for the element by
+/// then, as a quicklist, and its replicas hear nothing (seen on valkey 8.1 and its replica).
 #[track_caller]
 fn assert_same_encodings(master: &mut Client, remora: &mut Client, keys: &[Vec<u8>]) {
     let requests = about(keys, &["OBJECT", "ENCODING"], &[]);
@@ -121,7 +122,8 @@ fn assert_same_encodings(master: &mut Client, remora: &mut Client, keys: &[Vec<u
         let free =
             [["embstr", "int"], ["listpack", "hashtable"], ["intset", "hashtable"], ["listpackex", "listpack"]];
         let either = |pair: &[&str; 2]| pair.iter().all(|name| expected.text_is(name) || found.text_is(name));
-        if expected != found && !free.iter().any(either) {
+        let made_room = expected.text_is("quicklist") && found.text_is("listpack");
+        if expected != found && !made_room && !free.iter().any(either) {
             assert_same_reply(master, remora, request);
         }
     }

@@ -14,7 +14,7 @@ fn what_cannot_work_is_named_at_the_start() {
         all.extend(args);
         check_refused(&all, named);
     };
-    let serve = ["--replicaof", "127.0.0.1 1", "--tls-port", "1"];
+    let serve = ["--replicaof", "127.0.0.1 2", "--tls-port", "1"];
     let with = |more: &[&str], named: &str| check(&[&serve[..], more].concat(), named);
     with(&[], "tls-cert-file: tls-port needs one");
     with(&["--tls-cert-file", &one.certificate], "tls-key-file: tls-cert-file needs it");
@@ -32,7 +32,7 @@ fn what_cannot_work_is_named_at_the_start() {
     with(&["--tls-protocols", "TLSv1"], "--tls-protocols");
     check(&["--replicaof", "rediss://127.0.0.1:1"], "tls-ca-cert-file: TLS with the master needs it");
     check(
-        &["--replicaof", "127.0.0.1 1", "--tls-replication", "yes"],
+        &["--replicaof", "127.0.0.1 2", "--tls-replication", "yes"],
         "tls-ca-cert-file: TLS with the master needs it",
     );
     let trusting = ["--replicaof", "rediss://127.0.0.1:1", "--tls-ca-cert-file", &authority];

@@ -98,12 +98,12 @@ impl Link {
         Self { stream, buf: Vec::new(), heard: Vec::new() }
     }
 
-    /// A link begins with PING, a probe with AUTH or INFO. Looks without taking.
+    /// A link begins with PING, a probe with AUTH or INFO, or with nothing if it is given up. Looks without taking.
     fn is_probe(&self) -> bool {
         let mut head = [0; 2];
         self.stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a read timeout");
         wait::within(Duration::from_secs(30), || self.stream.peek(&mut head).unwrap_or(0) != 1);
-        head[0] == b'*' && head[1] != b'1'
+        head != *b"*1"
     }
 
     /// Sends bytes; a replica that has gone already is noticed at the next `next`.

@@ -28,7 +28,7 @@ pub(super) fn agreement(row: &str) -> Agree {
         "keys" | "smembers" | "sinter" | "sunion" | "sdiff" | "hkeys" | "hvals" => Agree::AsSet,
         "hgetall" => Agree::AsPairs,
         "srandmember" | "hrandfield" | "zrandmember" => Agree::Picked,
-        "randomkey" | "object idletime" | "object freq" => Agree::InForm,
+        "randomkey" | "object idletime" | "object freq" | "memory usage" => Agree::InForm,
         "ttl" | "pttl" | "httl" | "hpttl" | "xinfo consumers" | "xpending" => Agree::Nearly,
         "scan" => Agree::Iterated(1),
         "hscan" | "sscan" | "zscan" => Agree::Iterated(2),

@@ -151,8 +151,13 @@ impl CommandTotals {
     /// The longest time in a bucket, microseconds, as LATENCY HISTOGRAM prints it: powers of two of 1.024 us and the
     /// 0.8% by which the servers' histogram rounds up (1, 2, 4, 8, 16, 33, 66 ...).
     pub fn bound_usec(index: usize) -> u64 {
+        Self::bound_ns(index) / 1000
+    }
+
+    /// The same in nanoseconds.
+    pub fn bound_ns(index: usize) -> u64 {
         let bound_ns = 1024_u64 << index.min(BUCKETS);
-        (bound_ns + bound_ns / 128) / 1000
+        bound_ns + bound_ns / 128
     }
 
     /// Time it ran, microseconds.

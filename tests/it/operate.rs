@@ -78,6 +78,9 @@ const SAME: &str = "
     MEMORY nosuch
     MEMORY
     MEMORY PURGE
+    LATENCY DOCTOR
+    LATENCY GRAPH command
+    LATENCY LATEST
     DEBUG nosuch
     DEBUG OBJECT nokey
     DEBUG OBJECT

@@ -23,6 +23,32 @@ pub(super) fn reset(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) ->
     Ok(())
 }
 
+/// What the servers answer while `latency-monitor-threshold` is 0: there is no such setting here.
+pub(super) fn doctor(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    let (name, more) = if cx.dialect().is_valkey() {
+        ("Valkey", "")
+    } else {
+        (
+            "Redis",
+            " If we weren't in a deep space mission I'd suggest to take a look at \
+             https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency-monitor.",
+        )
+    };
+    out.verbatim(
+        "txt",
+        format!(
+            "I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this {name} instance. You may use \
+             \"CONFIG SET latency-monitor-threshold <milliseconds>.\" in order to enable it.{more}\n"
+        ),
+    );
+    Ok(())
+}
+
+pub(super) fn graph(_: &mut SessionCx<'_>, args: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
+    let event = String::from_utf8_lossy(args.require()?).into_owned();
+    Err(Refusal::text(format!("ERR No samples available for event '{event}'")))
+}
+
 /// `LATENCY HISTOGRAM [command ...]`: per command its calls and, cumulated, how many took at most so many
 /// microseconds. A container stands for its subcommands.
 pub(super) fn histogram(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {

@@ -42,6 +42,8 @@ pub static ROWS: &[Row] = &[
     session("info", -1, info::info).always(),
     session("lastsave", 1, saving::lastsave).always(),
     container("latency", -2).always(),
+    session("latency doctor", 2, latency::doctor).always(),
+    session("latency graph", 3, latency::graph).always(),
     session("latency histogram", -2, latency::histogram).always(),
     session("latency history", 3, latency::history).always(),
     session("latency latest", 2, latency::latest).always(),

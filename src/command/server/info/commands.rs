@@ -3,6 +3,7 @@
 use super::Text;
 use crate::command::context::SessionCx;
 use crate::command::table;
+use crate::status::CommandTotals;
 
 pub(super) fn commandstats(cx: &SessionCx<'_>, text: &mut Text) {
     let totals = cx.server.status.totals();
@@ -27,5 +28,49 @@ pub(super) fn commandstats(cx: &SessionCx<'_>, text: &mut Text) {
 pub(super) fn errorstats(cx: &SessionCx<'_>, text: &mut Text) {
     for (code, count) in &cx.server.status.totals().errors {
         text.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+/// As `latency-tracking` with the servers' default percentiles. Times are known to a power of two: what is told is the
+/// longest time of the bucket in which the percentile falls.
+pub(super) fn latencystats(cx: &SessionCx<'_>, text: &mut Text) {
+    for (row, stat) in table::rows().zip(&cx.server.status.totals().commands) {
+        if stat.calls == 0 {
+            continue;
+        }
+        let [p50, p99, p999] = [500, 990, 999].map(|permille| percentile_usec(stat, permille));
+        text.field(
+            &format!("latency_percentiles_usec_{}", row.name.replace(' ', "|")),
+            format_args!("p50={p50:.3},p99={p99:.3},p99.9={p999:.3}"),
+        );
+    }
+}
+
+/// The time, microseconds, within which so many of a thousand calls ended.
+fn percentile_usec(stat: &CommandTotals, permille: u64) -> f64 {
+    let wanted = (stat.calls * permille).div_ceil(1000);
+    let mut counted = 0;
+    let bucket = stat.buckets.iter().position(|count| {
+        counted += count;
+        counted >= wanted
+    });
+    CommandTotals::bound_ns(bucket.unwrap_or_default()) as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::table;
+    use crate::command::testing::Session as Harness;
+
+    #[test]
+    fn percentiles_are_bounds_of_buckets() {
+        let mut client = Harness::new(&[]);
+        let stats = client.server().status.add_worker(table::rows().len());
+        let index = table::rows().position(|row| row.name == "client id").expect("a row");
+        (0..99).for_each(|_| stats.ran(index, 900));
+        stats.ran(index, 30_000);
+        let text = client.ask("INFO latencystats");
+        let line = "# Latencystats\r\nlatency_percentiles_usec_client|id:p50=1.032,p99=1.032,p99.9=33.024\r\n";
+        assert!(text.contains(line), "{text}");
     }
 }

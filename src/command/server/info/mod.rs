@@ -30,6 +30,7 @@ static SECTIONS: &[(&str, &str, bool, Section)] = &[
     ("modules", "Modules", true, |_, _| {}),
     ("commandstats", "Commandstats", false, commands::commandstats),
     ("errorstats", "Errorstats", true, commands::errorstats),
+    ("latencystats", "Latencystats", false, commands::latencystats),
     ("cluster", "Cluster", true, |_, text| text.field("cluster_enabled", 0)),
     ("keyspace", "Keyspace", true, data::keyspace),
     ("remora", "Remora", true, remora::remora),
@@ -119,9 +120,9 @@ mod tests {
         assert_eq!(heads(client.ask("INFO cpu SERVER")), ["Server", "CPU"]);
         assert_eq!(client.ask("INFO nosuch"), "$0\r\n\r\n");
         let (default, all) = (heads(client.ask("INFO")), heads(client.ask("INFO all")));
-        assert_eq!((default.len(), all.len()), (SECTIONS.len() - 1, SECTIONS.len()));
+        assert_eq!((default.len(), all.len()), (SECTIONS.len() - 2, SECTIONS.len()));
         assert_eq!(heads(client.ask("INFO everything")), all);
-        assert_eq!(heads(client.ask("INFO default commandstats")), all);
+        assert_eq!(heads(client.ask("INFO default commandstats latencystats")), all);
         assert!(client.ask("INFO").contains("\r\n\r\n# Clients\r\nconnected_clients:"));
     }
 

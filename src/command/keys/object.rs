@@ -90,7 +90,7 @@ pub(in crate::command) fn debug(entry: &EntryRef<'_>, limits: &EncodingLimits, n
     let payload = dump_payload(entry.value(), limits.dialect).map_or(0, |payload| payload.len());
     let mut text = format!(
         "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0",
-        entry.key(),
+        entry.key().as_ptr(),
         refcount_of(entry, limits.dialect),
         encoding_of(entry, limits),
         payload.saturating_sub(TYPE_AND_FOOTER_BYTES),

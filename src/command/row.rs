@@ -102,6 +102,8 @@ pub struct Row {
     pub no_auth: bool,
     /// May run while a RESP2 client is subscribed to something.
     pub while_subscribed: bool,
+    /// Nobody may run it here; said before anything is asked of the client (as redis 7.0).
+    pub forbidden: Option<fn() -> Refusal>,
     /// May take long on big values: shown by SLOWLOG, and a candidate for slices.
     pub unbounded: bool,
     /// Its arguments may hold a password: SLOWLOG does not show them.
@@ -163,6 +165,7 @@ impl Row {
             stale: false,
             no_auth: false,
             while_subscribed: false,
+            forbidden: None,
             unbounded: false,
             redacted: false,
             samples: &[],
@@ -215,6 +218,12 @@ impl Row {
     /// Runs also while a RESP2 client is subscribed to something.
     pub const fn while_subscribed(mut self) -> Self {
         self.while_subscribed = true;
+        self
+    }
+
+    /// Nobody may run it here, for this reason.
+    pub const fn forbidden(mut self, refusal: fn() -> Refusal) -> Self {
+        self.forbidden = Some(refusal);
         self
     }
 

@@ -29,6 +29,11 @@ impl Refusal {
     pub const TOO_FAR_BEHIND: Self =
         Self::fixed("MASTERDOWN More of the master's stream is missing than 'replica-max-lag-bytes' allows.");
     pub const LOADING: Self = Self::fixed("LOADING Redis is loading the dataset in memory");
+    /// As the servers without `enable-module-command`: there is no way to load one here.
+    pub const NO_MODULES: Self = Self::fixed(
+        "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a \
+         local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+    );
     pub const NO_MASTER_LINK: Self = Self::fixed("NOMASTERLINK Can't SYNC while not connected with my master");
     pub const NO_AUTH: Self = Self::fixed("NOAUTH Authentication required.");
     pub const NO_AUTH_HELLO: Self = Self::fixed(

@@ -221,6 +221,9 @@ impl Execution<'_> {
         if matches!(row.run, Run::Container) && args.word_count() > 1 {
             return Err(unknown_subcommand(row, args));
         }
+        if let Some(refusal) = row.forbidden {
+            return Err(refusal());
+        }
         if !session.is_authenticated() && !row.no_auth {
             return Err(Refusal::NO_AUTH);
         }

@@ -60,9 +60,9 @@ pub static ROWS: &[Row] = &[
     session("memory help", 2, help::help).always(),
     container("module", -2).always(),
     session("module list", 2, module_list),
-    session("module load", -3, module_load),
-    session("module loadex", -3, module_load),
-    session("module unload", 3, module_load),
+    session("module load", -3, module_load).forbidden(|| Refusal::NO_MODULES),
+    session("module loadex", -3, module_load).forbidden(|| Refusal::NO_MODULES),
+    session("module unload", 3, module_load).forbidden(|| Refusal::NO_MODULES),
     session("module help", 2, help::help).always(),
     session("save", 1, saving::save),
     container("slowlog", -2).always(),
@@ -88,12 +88,9 @@ fn module_list(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Resu
     Ok(())
 }
 
-/// As the servers without `enable-module-command`: there is no way to load one here.
+/// The rows are refused before they run.
 fn module_load(_: &mut SessionCx<'_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Refusal> {
-    Err(Refusal::text(
-        "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a \
-         local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
-    ))
+    Err(Refusal::NO_MODULES)
 }
 
 const FISH: &str = r"

@@ -10,7 +10,7 @@ use crate::support::wait;
 const STEERING: [&str; 6] = ["replicaof", "slaveof", "failover", "psync", "sync", "replconf"];
 
 /// What redis 6.0 says otherwise: flags that changed with 7.0, and containers that were single commands.
-const OTHERWISE_IN_6_0: [&str; 12] = [
+const OTHERWISE_IN_6_0: [&str; 13] = [
     "ping",
     "asking",
     "readonly",
@@ -21,6 +21,7 @@ const OTHERWISE_IN_6_0: [&str; 12] = [
     "object",
     "xinfo",
     "xgroup",
+    "memory",
     "module",
     "script",
 ];

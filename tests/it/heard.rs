@@ -154,7 +154,6 @@ fn clients_hear_what_those_of_a_real_replica_hear(server: &str) {
         // How many keys one message of a broadcast holds depends on what arrived together, so mostly one step is alone.
         let alone = chance.u8(..8) > 0;
         for _ in 0..if alone { 1 } else { 30 } {
-            writes.step(&mut requests);
             match chance.u8(..12) {
                 0 | 1 => requests.push(request![
                     "PUBLISH",
@@ -162,7 +161,7 @@ fn clients_hear_what_those_of_a_real_replica_hear(server: &str) {
                     writes.value()
                 ]),
                 2 => requests.push(request!["SPUBLISH", "shard", writes.value()]),
-                _ => {}
+                _ => writes.step(&mut requests),
             }
         }
         master.pipeline(&requests);

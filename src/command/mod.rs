@@ -19,6 +19,7 @@ pub use crate::glob;
 mod help;
 pub mod introduction;
 pub mod keys_of;
+pub mod logged;
 pub mod pause;
 pub mod remember;
 pub mod row;

@@ -129,6 +129,14 @@ pub struct Config {
     pub slowlog_log_slower_than_us: i64,
     /// Entries that SLOWLOG keeps.
     pub slowlog_max_len: usize,
+    /// Requests of at least so many bytes are in COMMANDLOG; 0 is all, negative none.
+    pub commandlog_request_larger_than: i64,
+    /// Large requests that COMMANDLOG keeps.
+    pub commandlog_large_request_max_len: usize,
+    /// Replies of at least so many bytes are in COMMANDLOG; 0 is all, negative none.
+    pub commandlog_reply_larger_than: i64,
+    /// Large replies that COMMANDLOG keeps.
+    pub commandlog_large_reply_max_len: usize,
     /// A script that runs longer is busy, milliseconds; 0 is never.
     pub busy_reply_threshold_ms: u64,
     /// What is logged.
@@ -285,6 +293,10 @@ impl Default for Config {
             tracking_table_max_keys: TRACKED_KEYS_DEFAULT,
             slowlog_log_slower_than_us: 10_000,
             slowlog_max_len: 128,
+            commandlog_request_larger_than: 1 << 20,
+            commandlog_large_request_max_len: 128,
+            commandlog_reply_larger_than: 1 << 20,
+            commandlog_large_reply_max_len: 128,
             busy_reply_threshold_ms: BUSY_REPLY_THRESHOLD_MS_DEFAULT,
             loglevel: LogLevel::Notice,
             logfile: None,

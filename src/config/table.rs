@@ -557,6 +557,7 @@ const GENERAL: &[Setting] = &[
         |c, w| put(&mut c.slowlog_log_slower_than_us, number(w, -1, i64::MAX)),
         |c| c.slowlog_log_slower_than_us.to_string().into(),
     )
+    .aliases(&["commandlog-execution-slower-than"])
     .live(),
     Setting::new(
         "slowlog-max-len",
@@ -564,6 +565,39 @@ const GENERAL: &[Setting] = &[
         "Entries that SLOWLOG keeps",
         |c, w| put(&mut c.slowlog_max_len, number(w, 0, 1 << 20)),
         |c| c.slowlog_max_len.to_string().into(),
+    )
+    .aliases(&["commandlog-slow-execution-max-len"])
+    .live(),
+    Setting::new(
+        "commandlog-request-larger-than",
+        "BYTES",
+        "Requests of so many bytes stand in COMMANDLOG; 0 is all of them, -1 none",
+        |c, w| put(&mut c.commandlog_request_larger_than, number(w, -1, i64::MAX)),
+        |c| c.commandlog_request_larger_than.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "commandlog-large-request-max-len",
+        "N",
+        "Large requests that COMMANDLOG keeps",
+        |c, w| put(&mut c.commandlog_large_request_max_len, number(w, 0, 1 << 20)),
+        |c| c.commandlog_large_request_max_len.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "commandlog-reply-larger-than",
+        "BYTES",
+        "Replies of so many bytes stand in COMMANDLOG; 0 is all of them, -1 none",
+        |c, w| put(&mut c.commandlog_reply_larger_than, number(w, -1, i64::MAX)),
+        |c| c.commandlog_reply_larger_than.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "commandlog-large-reply-max-len",
+        "N",
+        "Large replies that COMMANDLOG keeps",
+        |c, w| put(&mut c.commandlog_large_reply_max_len, number(w, 0, 1 << 20)),
+        |c| c.commandlog_large_reply_max_len.to_string().into(),
     )
     .live(),
     Setting::new(

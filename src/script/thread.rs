@@ -7,6 +7,7 @@ use super::engine::{Engine, World};
 use super::watch::Watch;
 use crate::clock::{self, UnixMs};
 use crate::command::context::take_lookups;
+use crate::command::logged::{Measured, Thresholds, wire_bytes};
 use crate::command::scripting::desk::{self, Job, Message, Run, busy_refusal};
 use crate::command::scripting::request::Request;
 use crate::command::session::Server;
@@ -136,12 +137,11 @@ impl Office {
         let (hits, misses) = take_lookups();
         self.stats.lookups(hits, misses);
         let config = self.server.config.get();
-        if config.slowlog_log_slower_than_us >= 0 && busy.as_micros() as i64 >= config.slowlog_log_slower_than_us {
-            let usec = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
-            let client = &request.client;
-            let (addr, name) = (&client.endpoint.addr, client.names().name);
-            let slowlog = &self.server.status.slowlog;
-            slowlog.push(config.slowlog_max_len, UnixMs::now(), usec, request.words(), addr, &name);
+        let thresholds = Thresholds::new(&config);
+        let measured = Measured { busy, request_bytes: wire_bytes(&request.args(0)), reply_bytes: out.len() };
+        if thresholds.are_reached(measured) {
+            let words: Vec<&[u8]> = request.words().collect();
+            thresholds.log(&self.server, measured, &words, &request.client);
         }
     }
 

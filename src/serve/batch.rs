@@ -9,6 +9,7 @@ use crate::command::row::{Keys, Row, Run};
 use crate::command::table::{self, Indexed};
 use crate::dataset::Keyspace;
 use crate::resp::request::{Parser, RequestError, RequestLimits, Span};
+use std::ops::Range;
 
 /// Keys of one request that are asked for early: more would push each other out again.
 const PREFETCHED_KEYS_MAX: usize = 64;
@@ -21,6 +22,8 @@ const SPANS_KEPT: usize = 64 * 1024;
 pub(super) struct Frame {
     /// Where its bytes begin.
     pub(super) start: usize,
+    /// How many they are; of an inline one its words with one space between and the line's end (as valkey 8.1).
+    pub(super) bytes: usize,
     first_span: u32,
     spans: u32,
     /// Its row and how many words its name takes; `None` if there is no such command.
@@ -68,7 +71,7 @@ impl Batch {
                 Err(error) => return (at, Parsed::Broken(error)),
             }
             if self.spans.len() > mark {
-                self.push(start, mark, bytes);
+                self.push(start..at, mark, bytes);
             }
         }
         (at, Parsed::Full)
@@ -76,7 +79,7 @@ impl Batch {
 
     /// Adds the request whose words start at span `mark`. Neighbours in a pipeline are mostly of one kind, so the row
     /// of the one before is tried first.
-    fn push(&mut self, start: usize, mark: usize, bytes: &[u8]) {
+    fn push(&mut self, frame: Range<usize>, mark: usize, bytes: &[u8]) {
         let name = self.spans[mark].of(bytes);
         let row = match self.frames.last() {
             Some(Frame { row: Some((found, 1)), .. })
@@ -87,8 +90,12 @@ impl Batch {
             }
             _ => table::find(name, self.spans.get(mark + 1).map(|span| span.of(bytes))),
         };
+        let size = match bytes.get(frame.start) {
+            Some(b'*') => frame.len(),
+            _ => self.spans[mark..].iter().map(|span| span.of(bytes).len() + 1).sum::<usize>() + 1,
+        };
         let spans = (self.spans.len() - mark) as u32;
-        self.frames.push(Frame { start, first_span: mark as u32, spans, row });
+        self.frames.push(Frame { start: frame.start, bytes: size, first_span: mark as u32, spans, row });
     }
 
     /// The requests in order.

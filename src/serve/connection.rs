@@ -13,6 +13,7 @@ use crate::clock::{self, UnixMs};
 use crate::command::clients::Endpoint;
 use crate::command::connection::describe;
 use crate::command::context::{ReadCx, keep_missed, take_lookups, take_missed};
+use crate::command::logged::{Measured, Thresholds};
 use crate::command::row::Run;
 use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
@@ -267,7 +268,7 @@ impl Connection {
     fn run_batch(&mut self, shared: &mut Shared, bytes: &[u8]) -> Stop {
         let worker = Rc::clone(&self.worker);
         let gates = shared.gates(&worker.server);
-        let slow_us = shared.config.config().slowlog_log_slower_than_us;
+        let thresholds = Thresholds::new(shared.config.config());
         let room = self.room(shared);
         let Shared { reader, stats, batch, reply, .. } = shared;
         reply.bound(room);
@@ -284,7 +285,7 @@ impl Connection {
                 batch.prefetch(bytes, keyspace);
             }
             let loaded = data.is_loaded();
-            let execution = Execution { server: &worker.server, stats, gates, loaded, slow_us };
+            let execution = Execution { server: &worker.server, stats, gates, loaded, thresholds };
             execution.run(data, session, batch, bytes, reply)
         });
         if keeps_missed {
@@ -421,9 +422,10 @@ impl Connection {
     /// neither the applier nor this worker's other clients wait for all of it.
     async fn walk(&mut self) -> Step {
         let (mut body, mut cursor, mut found) = (Reply::new(self.session.proto()), 0, 0);
+        let mut busy = Duration::ZERO;
         body.bound(self.room(&mut self.worker.shared.borrow_mut()));
         let used = loop {
-            match self.walk_slice(cursor, &mut body) {
+            match self.walk_slice(cursor, busy, &mut body) {
                 Ok(_) if body.is_over() => {
                     self.abort(true);
                     return Step::Close;
@@ -431,6 +433,7 @@ impl Connection {
                 Ok(slice) => {
                     found += slice.found;
                     cursor = slice.cursor;
+                    busy = slice.busy;
                     if cursor == 0 {
                         break slice.used;
                     }
@@ -459,16 +462,18 @@ impl Connection {
         Step::Again
     }
 
-    fn walk_slice(&mut self, cursor: u64, body: &mut Reply) -> Result<Slice, (Refusal, usize)> {
+    /// `busy`: how long the slices before have taken.
+    fn walk_slice(&mut self, cursor: u64, busy: Duration, body: &mut Reply) -> Result<Slice, (Refusal, usize)> {
         let worker = Rc::clone(&self.worker);
         let mut shared = worker.shared.borrow_mut();
-        let compat = shared.config.config().compat;
+        let config = shared.config.config();
+        let (compat, thresholds) = (config.compat, Thresholds::new(config));
         let Shared { reader, stats, batch, .. } = &mut *shared;
         let limits = &RequestLimits::CLIENT;
         let (used, _) = batch.parse(&mut Parser::default(), &mut self.input, 0, 1, limits);
-        let Some(frame) = batch.frames().first() else { return Ok(Slice { cursor: 0, found: 0, used }) };
-        let Some((Indexed { row, index }, _)) = frame.row else { return Ok(Slice { cursor: 0, found: 0, used }) };
-        let Run::Walk(walk) = row.run else { return Ok(Slice { cursor: 0, found: 0, used }) };
+        let Some(frame) = batch.frames().first() else { return Ok(Slice { used, ..Slice::default() }) };
+        let Some((Indexed { row, index }, _)) = frame.row else { return Ok(Slice { used, ..Slice::default() }) };
+        let Run::Walk(walk) = row.run else { return Ok(Slice { used, ..Slice::default() }) };
         let (db, input) = (self.session.db(), &self.input);
         let began = clock::instant();
         let walked = reader.read(|data| {
@@ -480,11 +485,18 @@ impl Connection {
             walk(&cx, &mut batch.args(frame, input), cursor, body)
         });
         let (next, found) = walked.map_err(|refusal| (refusal, used))?;
+        let busy = busy + began.elapsed();
         if next == 0 {
-            let busy_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            stats.ran(index, busy_ns);
+            stats.ran(index, u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
+            // Without the line that says how many elements there are: it is made behind the last slice.
+            let reply_bytes = if self.session.is_muted() { 0 } else { body.len() };
+            let measured = Measured { busy, request_bytes: frame.bytes, reply_bytes };
+            if thresholds.are_reached(measured) {
+                let words: Vec<&[u8]> = batch.args(frame, input).words().collect();
+                thresholds.log(&worker.server, measured, &words, self.session.client());
+            }
         }
-        Ok(Slice { cursor: next, found, used })
+        Ok(Slice { cursor: next, found, used, busy })
     }
 }
 
@@ -500,9 +512,12 @@ fn endpoint(socket: &Socket, path: &str, worker: usize) -> Endpoint {
     Endpoint { addr: text(socket.peer()), laddr: text(socket.local()), fd, local, unix: false, worker }
 }
 
-/// One slice of a walk: the cursor of the next one (0: it was the last), what it found, the request's bytes.
+/// One slice of a walk: the cursor of the next one (0: it was the last), what it found, the request's bytes, how long it
+/// and those before have taken.
+#[derive(Default)]
 struct Slice {
     cursor: u64,
     found: usize,
     used: usize,
+    busy: Duration,
 }

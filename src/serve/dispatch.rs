@@ -6,6 +6,7 @@ use crate::clock::{self, UnixMs};
 use crate::command::acl::{Context, is_for_data, permit};
 use crate::command::args::Args;
 use crate::command::context::{ReadCx, SessionCx};
+use crate::command::logged::{Measured, Thresholds};
 use crate::command::pause::Paused;
 use crate::command::row::{Row, Run, SessionFn};
 use crate::command::session::{After, Server, Session};
@@ -42,7 +43,8 @@ pub(super) struct Execution<'a> {
     pub(super) gates: Gates,
     /// The data of this entry of the gate are a master's.
     pub(super) loaded: bool,
-    pub(super) slow_us: i64,
+    /// From which measure on commands are logged.
+    pub(super) thresholds: Thresholds,
 }
 
 /// Why execution stopped, and at which request.
@@ -111,7 +113,7 @@ impl Execution<'_> {
             let ran = !matches!(result, Err(Rejected::Before(_)));
             // What waits for another thread is counted by whoever answers.
             if after != After::Await {
-                began = self.account(frame.row, result.err(), mark, reply, began, &args, session);
+                began = self.account(frame.row, result.err(), (mark, frame.bytes), reply, began, &args, session);
                 leave_out(session, mark, reply);
             }
             if ran && (self.gates.monitored || session.is_tracking()) {
@@ -250,13 +252,14 @@ impl Execution<'_> {
         Ok(row)
     }
 
-    /// Counts a request, finishes its error reply, and answers the time at its end.
+    /// Counts a request of so many bytes whose reply stands behind `mark`, finishes its error reply, and answers the time
+    /// at its end.
     #[allow(clippy::too_many_arguments, reason = "everything that is known at the end of one request")]
     pub(super) fn account(
         &self,
         found: Option<(Indexed, usize)>,
         rejected: Option<Rejected>,
-        mark: usize,
+        (mark, request_bytes): (usize, usize),
         reply: &mut Reply,
         began: Instant,
         args: &Args<'_>,
@@ -279,8 +282,9 @@ impl Execution<'_> {
                 return ended;
             }
         }
-        if self.slow_us >= 0 && busy.as_micros() as i64 >= self.slow_us {
-            self.slow(found, args, busy, session);
+        let measured = Measured { busy, request_bytes, reply_bytes: reply.len() - mark };
+        if self.thresholds.are_reached(measured) {
+            self.log(found, args, measured, session);
         }
         ended
     }
@@ -295,24 +299,17 @@ impl Execution<'_> {
     }
 
     #[cold]
-    fn slow(&self, found: Option<(Indexed, usize)>, args: &Args<'_>, busy: Duration, session: &Session) {
+    fn log(&self, found: Option<(Indexed, usize)>, args: &Args<'_>, mut measured: Measured, session: &Session) {
         let words: Vec<&[u8]> = match found {
             // What it ran stands there itself (as redis 7.0).
             Some((found, _)) if matches!(found.row.run, Run::Exec) => return,
             Some((found, named)) if found.row.redacted => redacted(found.row, named, args),
             _ => args.words().collect(),
         };
-        let usec = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
-        let max = self.server.config.get().slowlog_max_len;
-        let client = session.client();
-        self.server.status.slowlog.push(
-            max,
-            UnixMs::now(),
-            usec,
-            words.into_iter(),
-            &client.endpoint.addr,
-            &client.names().name,
-        );
+        if session.is_muted() {
+            measured.reply_bytes = 0;
+        }
+        self.thresholds.log(self.server, measured, &words, session.client());
     }
 }
 

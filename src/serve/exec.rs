@@ -6,6 +6,7 @@ use crate::clock::{self, UnixMs};
 use crate::command::acl::{Context, permit};
 use crate::command::args::Args;
 use crate::command::context::ReadCx;
+use crate::command::logged::wire_bytes;
 use crate::command::row::{Row, Run, WalkFn};
 use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
@@ -128,7 +129,9 @@ impl Execution<'_> {
             };
             all = all.and(*result.as_ref().unwrap_or(&After::Continue));
             let rejected = result.err();
-            began = self.account(Some((found, named)), rejected, mark, reply, began, &args, session);
+            // Its own size (valkey 9.1 says EXEC's, so that a large one is never seen).
+            let sizes = (mark, wire_bytes(&args));
+            began = self.account(Some((found, named)), rejected, sizes, reply, began, &args, session);
             if self.gates.monitored || session.is_tracking() {
                 self.remember_and_show(data, session, Some((found, named)), &args);
             }

@@ -4,22 +4,22 @@
 //! Writing is a relaxed store or add; what a worker counts per request stands in its own [`WorkerStats`] and is
 //! summed up by whoever reads. Nothing here decides anything, and nothing here knows data or protocol.
 
+mod commandlog;
 mod downstream;
 mod freshness;
 mod lag;
 mod link;
 mod saves;
-mod slowlog;
 mod tally;
 mod tls;
 mod worker;
 
+pub use commandlog::{CommandLog, LoggedCommand};
 pub use downstream::{BacklogNumbers, DownstreamStatus, SubReplica, SubReplicaPhase};
 pub use freshness::{Freshness, Probing};
 pub use lag::{Lag, LagLimits, LagSample, Source, Stale};
 pub use link::{LinkPhase, LinkStatus, MasterName, SyncProgress};
 pub use saves::{Restore, SaveStatus, Woken};
-pub use slowlog::{SlowCommand, SlowLog};
 pub use tally::Tally;
 pub use tls::TlsStatus;
 pub use worker::{CommandTotals, Totals, WorkerStats};
@@ -50,7 +50,11 @@ pub struct Status {
     /// Our own snapshot on disk.
     pub saves: SaveStatus,
     /// Slow commands of all workers.
-    pub slowlog: SlowLog,
+    pub slowlog: CommandLog,
+    /// Commands with large requests.
+    pub large_requests: CommandLog,
+    /// Commands with large replies.
+    pub large_replies: CommandLog,
     /// Certificates, handshakes.
     pub tls: TlsStatus,
     loaded: AtomicBool,
@@ -107,7 +111,9 @@ impl Status {
             downstream: DownstreamStatus::default(),
             clients: ClientCounts::default(),
             saves: SaveStatus::default(),
-            slowlog: SlowLog::default(),
+            slowlog: CommandLog::default(),
+            large_requests: CommandLog::default(),
+            large_replies: CommandLog::default(),
             tls: TlsStatus::default(),
             loaded: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),

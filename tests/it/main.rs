@@ -17,6 +17,7 @@ mod bad_snapshots;
 mod chain;
 mod client_commands;
 mod clients;
+mod commandlog;
 mod compat;
 mod descriptors;
 mod documents;

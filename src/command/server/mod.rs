@@ -1,6 +1,7 @@
 //! The server: settings, numbers, the catalogue of commands, debugging.
 
 mod catalogue;
+mod commandlog;
 mod config;
 mod debug;
 mod identity;
@@ -8,7 +9,6 @@ mod info;
 mod latency;
 mod memory;
 mod saving;
-mod slowlog;
 
 pub(super) use identity::Identity;
 
@@ -32,6 +32,11 @@ pub static ROWS: &[Row] = &[
     session("command getkeys", -3, catalogue::getkeys).always(),
     session("command getkeysandflags", -3, catalogue::getkeysandflags).always(),
     session("command help", 2, help::help).always(),
+    container("commandlog", -2).always(),
+    session("commandlog get", 4, commandlog::get).always(),
+    session("commandlog len", 3, commandlog::len).always(),
+    session("commandlog reset", 3, commandlog::reset).always(),
+    session("commandlog help", 2, help::help).always(),
     container("config", -2).always(),
     session("config get", -3, config::get).always(),
     session("config set", -4, config::set).always().redacted(),
@@ -66,9 +71,9 @@ pub static ROWS: &[Row] = &[
     session("module help", 2, help::help).always(),
     session("save", 1, saving::save),
     container("slowlog", -2).always(),
-    session("slowlog get", -2, slowlog::get).always(),
-    session("slowlog len", 2, slowlog::len).always(),
-    session("slowlog reset", 2, slowlog::reset).always(),
+    session("slowlog get", -2, commandlog::slowest).always(),
+    session("slowlog len", 2, commandlog::slow_len).always(),
+    session("slowlog reset", 2, commandlog::slow_reset).always(),
     session("slowlog help", 2, help::help).always(),
     session("time", 1, time).always(),
 ];

@@ -1,4 +1,4 @@
-//! The last slow commands, as SLOWLOG shows them.
+//! The last commands that stood out, as SLOWLOG and COMMANDLOG show them: a log for each way to stand out.
 
 use crate::clock::UnixMs;
 use parking_lot::Mutex;
@@ -9,15 +9,15 @@ const ARGUMENTS_MAX: usize = 32;
 /// Bytes of an argument that an entry keeps (as redis 7.0).
 const ARGUMENT_BYTES_MAX: usize = 128;
 
-/// One slow command.
+/// One command that stood out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlowCommand {
+pub struct LoggedCommand {
     /// Ascending number, unique in this process.
     pub id: u64,
     /// When it ran.
     pub at: UnixMs,
-    /// How long it took, microseconds.
-    pub usec: u64,
+    /// By how much it stood out: how long it took, microseconds, or the size of its request or reply, bytes.
+    pub value: u64,
     /// Its words, cut where they are long.
     pub args: Vec<Vec<u8>>,
     /// The client's address.
@@ -29,20 +29,20 @@ pub struct SlowCommand {
 #[derive(Debug, Default)]
 struct Entries {
     next_id: u64,
-    entries: VecDeque<SlowCommand>,
+    entries: VecDeque<LoggedCommand>,
 }
 
-/// Slow commands, newest first.
+/// Commands of one kind, newest first.
 #[derive(Debug, Default)]
-pub struct SlowLog(Mutex<Entries>);
+pub struct CommandLog(Mutex<Entries>);
 
-impl SlowLog {
+impl CommandLog {
     /// Adds a command; at most `max` entries are kept.
     pub fn push<'a>(
         &self,
         max: usize,
         at: UnixMs,
-        usec: u64,
+        value: u64,
         args: impl ExactSizeIterator<Item = &'a [u8]>,
         client: &str,
         name: &[u8],
@@ -51,12 +51,19 @@ impl SlowLog {
         let mut log = self.0.lock();
         let id = log.next_id;
         log.next_id += 1;
-        log.entries.push_front(SlowCommand { id, at, usec, args, client: client.to_owned(), name: name.to_vec() });
+        log.entries.push_front(LoggedCommand {
+            id,
+            at,
+            value,
+            args,
+            client: client.to_owned(),
+            name: name.to_vec(),
+        });
         log.entries.truncate(max);
     }
 
     /// The newest `count` entries.
-    pub fn newest(&self, count: usize) -> Vec<SlowCommand> {
+    pub fn newest(&self, count: usize) -> Vec<LoggedCommand> {
         self.0.lock().entries.iter().take(count).cloned().collect()
     }
 
@@ -102,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_newest_are_kept_and_long_ones_are_cut() {
-        let log = SlowLog::default();
+        let log = CommandLog::default();
         let many = vec![&b"x"[..]; 40];
         let long = vec![b'y'; 130];
         for args in [vec![&b"first"[..]], many, vec![&long]] {

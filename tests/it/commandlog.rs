@@ -1,0 +1,76 @@
+//! COMMANDLOG beside a real replica of valkey 9.1: what is logged with which size, and the settings.
+
+use crate::support::beside::Beside;
+use crate::support::client::parsed;
+
+/// The sizes and words of the entries.
+fn shown(reply: &[u8]) -> String {
+    let entries = parsed(reply);
+    entries.items().iter().map(|entry| format!("{:?} {:?}\n", entry.items()[2], entry.items()[3])).collect()
+}
+
+#[test]
+fn commandlog_is_that_of_a_real_replica() {
+    let Some(beside) = Beside::start("valkey-9.1", &[], &[]) else { return };
+    let script = "
+        master: SET k aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+        CONFIG GET commandlog-*
+        COMMANDLOG HELP
+        COMMANDLOG GET 1
+        COMMANDLOG GET x slow
+        COMMANDLOG GET -2 slow
+        COMMANDLOG GET 1 foo
+        COMMANDLOG GET x foo
+        COMMANDLOG LEN
+        COMMANDLOG LEN foo
+        COMMANDLOG RESET foo
+        COMMANDLOG RESET slow x
+        COMMANDLOG foo
+        CONFIG SET commandlog-request-larger-than -2
+        CONFIG SET commandlog-reply-larger-than 60 commandlog-request-larger-than 60
+        GET k
+        STRLEN k
+        MGET k k k
+        GET missing
+        MGET a b c d e f g h i j k l m n o p q r s t u v w x y z
+        KEYS *
+        ECHO aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+        AUTH default hunter2-hunter2-hunter2-hunter2-hunter2-hunter2-hunter2
+        CONFIG SET commandlog-request-larger-than -1 commandlog-reply-larger-than -1
+        COMMANDLOG LEN large-request
+        COMMANDLOG GET 20 large-request
+        COMMANDLOG GET 20 large-reply
+        COMMANDLOG RESET large-reply
+        COMMANDLOG LEN large-reply
+        COMMANDLOG GET -1 large-reply
+        CONFIG GET commandlog-re*";
+    let seen = |line: &str, reply: &[u8]| {
+        assert!(!reply.windows(7).any(|bytes| bytes == b"hunter2"), "{}", String::from_utf8_lossy(reply));
+        match line {
+            "COMMANDLOG GET 20 large-request" | "COMMANDLOG GET 20 large-reply" => {
+                // Whether the change of a limit itself is logged depends on which limit is asked.
+                shown(reply).lines().filter(|entry| !entry.contains("-larger-than")).collect::<Vec<_>>().join("\n")
+            }
+            // For the same reason.
+            "COMMANDLOG LEN large-request" => String::new(),
+            // The order of settings is of no meaning.
+            _ if line.starts_with("CONFIG GET") => {
+                let mut words: Vec<&[u8]> = reply.split(|byte| *byte == b'\n').collect();
+                words.sort_unstable();
+                String::from_utf8_lossy(&words.concat()).into_owned()
+            }
+            _ => String::from_utf8_lossy(reply).into_owned(),
+        }
+    };
+    for resp3 in [false, true] {
+        let wrong = beside.differences(script, resp3, seen);
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+    let mut client = beside.remora.client();
+    client.must("CONFIG SET commandlog-reply-larger-than 60 commandlog-request-larger-than 40");
+    client.must("EVAL \"return string.rep('x', 100)\" 0");
+    for kind in ["large-request", "large-reply"] {
+        let newest = client.call(&format!("COMMANDLOG GET 1 {kind}"));
+        assert!(newest.items()[0].items()[3].items()[0].text_is("EVAL"));
+    }
+}

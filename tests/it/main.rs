@@ -31,6 +31,7 @@ mod limits;
 mod link;
 mod load_room;
 mod notifications;
+mod operate;
 mod own_restart;
 mod payloads;
 mod probes;

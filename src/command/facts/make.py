@@ -4,6 +4,7 @@
 The first server that knows a command tells its facts. What valkey-9.1 says otherwise of it stands in a line of its own,
 under the name `valkey:NAME`. Texts (complexity, summary, history) of commands that Redis got after 7.2 are taken from
 servers whose name does not start with redis-8, in the order given, and from own.tsv beside this file (name, summary).
+So are the notes of key specifications: none that only redis-8 words so.
 Made with redis-8.0, valkey-9.1, valkey-8.1, redis-7.0, redis-6.0, none of them with modules loaded.
 """
 
@@ -67,7 +68,14 @@ def docs(client):
     return found
 
 
-def spec(entry):
+def notes_of(infos):
+    """What a server notes at its key specifications."""
+    entries = [entry for info in infos.values() for entry in (info[8] if len(info) > 8 else [])]
+    return {entry["notes"] for entry in entries if "notes" in entry}
+
+
+def spec(entry, notes):
+    """`flags@begin@find`, and a note behind a further `@` if it is one of these."""
     begin, find = entry["begin_search"], entry["find_keys"]
     at, how = begin["spec"], find["spec"]
     begin = {
@@ -80,7 +88,9 @@ def spec(entry):
         "keynum": lambda: f"keynum:{how['keynumidx']},{how['firstkey']},{how['keystep']}",
         "unknown": lambda: "unknown",
     }[find["type"]]()
-    return f"{','.join(entry['flags'])}@{begin}@{find}"
+    note = entry.get("notes")
+    assert not any(mark in (note or "") for mark in "@;\t\n"), note
+    return f"{','.join(entry['flags'])}@{begin}@{find}" + (f"@{note}" if note in notes else "")
 
 
 # Parts the arguments of a command in their column; none of the words has one of these characters.
@@ -130,12 +140,12 @@ def texts_of(name, servers, own):
     return texts | ({"summary": own[name]} if name in own else {})
 
 
-def row(name, info, doc, texts):
+def row(name, info, doc, texts, notes):
     info = info + [[]] * (10 - len(info))
     group = doc.get("group") or ("module" if "module" in info[2] else "generic")
     return [
         name, str(info[1]), ",".join(info[2]), str(info[3]), str(info[4]), str(info[5]),
-        ",".join(info[6]), ",".join(info[7]), ";".join(map(spec, info[8])),
+        ",".join(info[6]), ",".join(info[7]), ";".join(spec(entry, notes) for entry in info[8]),
         doc.get("since", ""), group, ",".join(doc.get("doc_flags", [])),
         doc.get("deprecated_since") or "", doc.get("replaced_by") or "",
         texts.get("complexity") or "", texts.get("summary") or "",
@@ -155,6 +165,7 @@ def main():
         if has_docs:
             client.ask("HELLO", "3")
         servers.append((name, infos(client), docs(client) if has_docs else {}))
+    notes = set().union(*(notes_of(infos) for name, infos, _ in servers if not name.startswith("redis-8")))
     valkey = [server for server in servers if server[0] == "valkey-9.1"]
     names = {name for _, info, _ in servers for name in info} - {"host:", "post"}
     print("name\tarity\tflags\tfirst_key\tlast_key\tstep\tacl\ttips\tkey_specs\tsince\tgroup\tdoc_flags"
@@ -165,7 +176,7 @@ def main():
             info = next((info[name] for _, info, _ in among if name in info), None)
             if info is not None:
                 doc = next((doc[name] for _, _, doc in among if name in doc), {})
-                lines.append(row(name, info, doc, texts_of(name, among, own)))
+                lines.append(row(name, info, doc, texts_of(name, among, own), notes))
         print("\t".join(lines[0]))
         if lines[1:] and lines[0] != lines[1]:
             print("valkey:" + "\t".join(lines[1]))

@@ -49,7 +49,7 @@ pub struct Facts {
     pub step: i16,
     pub acl: &'static str,
     pub tips: &'static str,
-    /// `flags@begin@find` with semicolons between, see [`KeySpec`].
+    /// `flags@begin@find` or `flags@begin@find@note` with semicolons between, see [`KeySpec`].
     pub key_specs: &'static str,
     pub since: &'static str,
     pub group: &'static str,
@@ -71,6 +71,8 @@ pub struct KeySpec {
     pub flags: &'static str,
     pub begin: Begin,
     pub find: Find,
+    /// Why it is so, where the real servers say it.
+    pub note: Option<&'static str>,
 }
 
 /// Where the keys of a specification begin.
@@ -180,7 +182,7 @@ impl KeySpec {
             }
             None => Find::Unknown,
         };
-        Some(Self { flags, begin, find })
+        Some(Self { flags, begin, find, note: parts.next() })
     }
 }
 
@@ -220,7 +222,9 @@ mod tests {
         let changes: usize = all().map(|facts| facts.changes().count()).sum();
         let separated = all().filter(|facts| !facts.history.is_empty());
         assert_eq!(changes, separated.map(|facts| facts.history.matches(";;").count() + 1).sum::<usize>());
-        assert_eq!(specs * 2, written - categories);
+        let notes = all().flat_map(Facts::key_specs).filter(|spec| spec.note.is_some()).count();
+        assert!(notes > 12, "{notes} notes");
+        assert_eq!(specs * 2 + notes, written - categories);
     }
 
     #[test]

@@ -100,7 +100,11 @@ fn simple_set(list: &'static str, out: &mut Reply) {
 }
 
 fn describe_keys(spec: KeySpec, out: &mut Reply) {
-    out.map(3);
+    out.map(3 + usize::from(spec.note.is_some()));
+    if let Some(note) = spec.note {
+        out.bulk("notes");
+        out.bulk(note);
+    }
     out.bulk("flags");
     simple_set(spec.flags, out);
     out.bulk("begin_search");

@@ -20,6 +20,8 @@ pub enum Value {
     Set(Vec<Value>),
     Push(Vec<Value>),
     Map(Vec<(Value, Value)>),
+    /// A value behind its attribute, a map.
+    With(Box<Value>, Box<Value>),
 }
 
 impl std::fmt::Debug for Value {
@@ -37,6 +39,7 @@ impl std::fmt::Debug for Value {
             Value::Set(items) => f.debug_set().entries(items).finish(),
             Value::Push(items) => f.debug_tuple("push").field(items).finish(),
             Value::Map(pairs) => f.debug_map().entries(pairs.iter().map(|(k, v)| (k, v))).finish(),
+            Value::With(attribute, value) => f.debug_tuple("with").field(attribute).field(value).finish(),
         }
     }
 }
@@ -417,14 +420,11 @@ fn parse(buf: &[u8]) -> Option<(Value, usize)> {
         b'_' => (Value::Null, head),
         b'$' | b'=' | b'!' => return parse_bulk(buf, head, count()),
         b'*' | b'~' | b'>' => return parse_items(buf, head, count()),
-        b'%' => {
-            let (items, used) = parse_many(&buf[head..], usize::try_from(count() * 2).expect("a length"))?;
-            let mut items = items.into_iter();
-            let mut pairs = Vec::new();
-            while let (Some(key), Some(value)) = (items.next(), items.next()) {
-                pairs.push((key, value));
-            }
-            (Value::Map(pairs), head + used)
+        b'%' => return parse_map(buf, head, count()),
+        b'|' => {
+            let (attribute, behind) = parse_map(buf, head, count())?;
+            let (value, used) = parse(&buf[behind..])?;
+            (Value::With(Box::new(attribute), Box::new(value)), behind + used)
         }
         _ => panic!("no reply: {:?}", String::from_utf8_lossy(&buf[..buf.len().min(200)])),
     })
@@ -451,6 +451,16 @@ fn parse_items(buf: &[u8], head: usize, count: i64) -> Option<(Value, usize)> {
         _ => Value::Push(items),
     };
     Some((value, head + used))
+}
+
+fn parse_map(buf: &[u8], head: usize, count: i64) -> Option<(Value, usize)> {
+    let (items, used) = parse_many(&buf[head..], usize::try_from(count * 2).expect("a length"))?;
+    let mut items = items.into_iter();
+    let mut pairs = Vec::new();
+    while let (Some(key), Some(value)) = (items.next(), items.next()) {
+        pairs.push((key, value));
+    }
+    Some((Value::Map(pairs), head + used))
 }
 
 fn parse_many(buf: &[u8], count: usize) -> Option<(Vec<Value>, usize)> {

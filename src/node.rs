@@ -34,8 +34,9 @@ const TICK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often rates are sampled.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Runs the program until `stop` resolves. Errors are about starting: an address that cannot be bound, a thread that
-/// cannot be made. Must be called inside a runtime.
+/// Runs the program until `stop` resolves or a client says SHUTDOWN. Errors are about starting (an address that cannot be
+/// bound, a thread that cannot be made), or say that `stop` has cut the last save of a SHUTDOWN short. Must be called
+/// inside a runtime.
 pub async fn run(
     config: Arc<LiveConfig>,
     master: Master,
@@ -66,18 +67,21 @@ pub async fn run(
     for (address, encrypted) in listeners.addresses() {
         tracing::info!(%address, tls = encrypted, workers = workers.len(), "ready to take clients");
     }
-    tokio::select! {
-        failed = serve(listeners, workers, Arc::clone(&server), Arc::clone(&tls)) => failed?,
-        () = serve_admin(admin) => {}
-        () = sample(&status) => {}
-        () = refresh(&tls, &server.config) => {}
-        () = tick(&server.hub) => {}
-        () = judge_lag(&server) => {}
+    let mut stop = std::pin::pin!(stop);
+    // `None`: not by a client.
+    let unsaved = tokio::select! {
+        failed = serve(listeners, workers, Arc::clone(&server), Arc::clone(&tls)) => { failed?; None }
+        () = serve_admin(admin) => None,
+        () = sample(&status) => None,
+        () = refresh(&tls, &server.config) => None,
+        () = tick(&server.hub) => None,
+        () = judge_lag(&server) => None,
         never = probe_master(Arc::clone(&server.config), &tls, &status, server.master.subscribe()) => match never {},
-        () = progress::show(&status, screen) => {}
-        () = watch_sentinels(Arc::clone(&server.config), &tls, &server.master) => {}
-        () = stop => {}
-    }
+        () = progress::show(&status, screen) => None,
+        () = watch_sentinels(Arc::clone(&server.config), &tls, &server.master) => None,
+        () = &mut stop => None,
+        unsaved = server.shutdown.asked() => Some(unsaved),
+    };
     // The listeners and workers went with their future: no new clients, and the present ones are cut.
     tracing::info!("stopping");
     if let Some(scripts) = scripts {
@@ -88,7 +92,15 @@ pub async fn run(
     feeder.stop();
     if let Some(saver) = saver {
         // On another thread, so that a second signal is still heard. It cannot fail but by a panic that was told.
-        drop(tokio::task::spawn_blocking(move || saver.stop()).await);
+        let saving = tokio::task::spawn_blocking(move || saver.stop(unsaved != Some(true)));
+        match unsaved {
+            None => drop(saving.await),
+            // Nobody listens for signals but `stop` yet.
+            Some(_) => tokio::select! {
+                _ = saving => {}
+                () = stop => return Err(io::Error::other("a signal has cut the last save short")),
+            },
+        }
     }
     Ok(())
 }

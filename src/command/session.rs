@@ -6,6 +6,7 @@ use super::introduction::Introduction;
 use super::pause::Pause;
 use super::row::{Await, Until};
 use super::scripting::desk::Scripts;
+use super::server::Shutdown;
 use super::table::Indexed;
 use super::transaction::{Queue, Watched, Watching};
 use crate::clock::UnixMs;
@@ -426,6 +427,8 @@ pub struct Server {
     pub pause: Pause,
     /// Where scripts are handed in.
     pub scripts: Arc<Scripts>,
+    /// SHUTDOWN.
+    pub shutdown: Shutdown,
 }
 
 impl Server {
@@ -444,6 +447,7 @@ impl Server {
             users,
             pause: Pause::default(),
             scripts: Arc::default(),
+            shutdown: Shutdown::default(),
         })
     }
 }

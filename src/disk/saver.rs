@@ -44,10 +44,10 @@ impl Saver {
         Ok(Self { status, thread })
     }
 
-    /// Saves a last time, as fast as it goes but no longer than `save-timeout`, and ends. The link must have ended
-    /// before, so that what is saved is what stays.
-    pub fn stop(self) {
-        self.status.saves.stop();
+    /// Saves a last time if `save`, as fast as it goes but no longer than `save-timeout`, and ends. The link must have
+    /// ended before, so that what is saved is what stays.
+    pub fn stop(self, save: bool) {
+        self.status.saves.stop(save);
         drop(self.thread.join());
     }
 }
@@ -119,7 +119,7 @@ impl Work {
                 }
             }
         }
-        if !self.nothing_new() {
+        if self.status.saves.is_saved_at_end() && !self.nothing_new() {
             let limit = Some(Duration::from_secs(self.config.get().save_timeout_s));
             self.save(Pace { began: instant(), rate: 0, limit, until_stopped: false });
         }

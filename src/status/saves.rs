@@ -48,6 +48,8 @@ pub struct SaveStatus {
     order: Mutex<Order>,
     ordered: Condvar,
     enabled: AtomicBool,
+    /// Nothing is saved at the end.
+    dropped: AtomicBool,
     started: Moment,
     keys_done: AtomicU64,
     keys_total: AtomicU64,
@@ -88,10 +90,16 @@ impl SaveStatus {
         true
     }
 
-    /// The program ends: a running save is to give up.
-    pub fn stop(&self) {
+    /// The program ends: a running save is to give up, and a last one is made or not.
+    pub fn stop(&self, save: bool) {
+        self.dropped.store(!save, Relaxed);
         *self.order.lock() = Order::Stop;
         self.ordered.notify_all();
+    }
+
+    /// Is a last save made when the program ends?
+    pub fn is_saved_at_end(&self) -> bool {
+        !self.dropped.load(Relaxed)
     }
 
     /// Is the program ending?
@@ -253,7 +261,7 @@ mod tests {
         let saves = SaveStatus::default();
         assert_eq!(saves.wait(Duration::ZERO), Woken::Waited);
         assert!(saves.ask());
-        saves.stop();
+        saves.stop(true);
         saves.forget_order();
         assert_eq!((saves.wait(Duration::ZERO), saves.ask(), saves.is_stopped()), (Woken::Stopped, false, true));
     }

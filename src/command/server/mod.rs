@@ -9,8 +9,10 @@ mod info;
 mod latency;
 mod memory;
 mod saving;
+mod shutdown;
 
 pub(super) use identity::Identity;
+pub use shutdown::Shutdown;
 
 use super::args::Args;
 use super::context::SessionCx;
@@ -70,6 +72,7 @@ pub static ROWS: &[Row] = &[
     session("module unload", 3, module_load).forbidden(|| Refusal::NO_MODULES),
     session("module help", 2, help::help).always(),
     session("save", 1, saving::save),
+    session("shutdown", -1, shutdown::shutdown).always(),
     container("slowlog", -2).always(),
     session("slowlog get", -2, commandlog::slowest).always(),
     session("slowlog len", 2, commandlog::slow_len).always(),

@@ -5,7 +5,7 @@ use crate::command::context::SessionCx;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
-const NO_FOLDER: &str = "ERR nothing is saved: remora was started without dir";
+pub(super) const NO_FOLDER: &str = "ERR nothing is saved: remora was started without dir";
 const NO_LOG: &str = "ERR nothing is rewritten: remora keeps no append-only file";
 const RUNNING: &str = "ERR Background save already in progress";
 const WOULD_BLOCK: &str = "ERR SAVE is not done here, as clients would have to wait; use BGSAVE";

@@ -45,8 +45,8 @@ pub(crate) fn memory_of(client: &Client) -> usize {
     size_of::<Client>() + size_of::<Session>() + (input + output + queued) as usize
 }
 
-/// One line, with the fields of redis 8.0 and valkey's traffic counters behind them. `qbuf` is what came and is not
-/// executed, `oll` and `omem` are what waits to be sent; there are no reply buffers of one client, and no blocks of
+/// One line, with the fields of redis 8.0, valkey's `capa`, and its traffic counters behind them. `qbuf` is what came
+/// and is not executed, `oll` and `omem` are what waits to be sent; there are no reply buffers of one client, and no blocks of
 /// arguments.
 pub(crate) fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &mut Vec<u8>) {
     let seconds = |since: UnixMs| (now.0 - since.0).max(0) / 1000;
@@ -63,12 +63,13 @@ pub(crate) fn describe(client: &Client, running: Option<&'static str>, now: Unix
     out.extend_from_slice(head.as_bytes());
     out.extend_from_slice(&names.name);
     let middle = format!(
-        " age={} idle={} flags={} db={} sub={sub} psub={psub} ssub={ssub} multi={multi} watch={} qbuf={qbuf} \
+        " age={} idle={} flags={} capa={} db={} sub={sub} psub={psub} ssub={ssub} multi={multi} watch={} qbuf={qbuf} \
          qbuf-free=0 argv-mem=0 multi-mem={multi_mem} rbs=0 rbp=0 obl=0 oll={} omem={omem} tot-mem={} events={} cmd={} \
          user={} redir={} resp={} lib-name=",
         seconds(client.created),
         seconds(client.last_io()),
         client.flags(),
+        client.capabilities(),
         client.db().0,
         client.watching(),
         u8::from(omem > 0),
@@ -133,6 +134,9 @@ mod tests {
         assert!(lines[0].starts_with("id=1 ") && lines[0].contains(" cmd=client|list "), "{text}");
         assert!(lines[1].starts_with("id=2 addr=10.0.0.1:5 laddr=127.0.0.1:6379 "), "{text}");
         assert!(lines[1].contains(" cmd=NULL user=default redir=-1 resp=2 "), "{text}");
+        assert!(lines[1].contains(" flags=N capa= db=0 "), "{text}");
+        other.set_redirect(true);
+        assert!(client.ask("CLIENT LIST ID 2").contains(" capa=r "));
         let count = |text: String| text.matches("id=").count();
         assert_eq!(count(client.ask("CLIENT LIST ID 2 7")), 1);
         assert_eq!(count(client.ask("CLIENT LIST TYPE normal")), 2);

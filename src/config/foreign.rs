@@ -73,8 +73,6 @@ const IGNORED: &str = "
     cluster-node-timeout cluster-port cluster-preferred-endpoint-type cluster-replica-no-failover
     cluster-replica-validity-factor cluster-require-full-coverage cluster-slave-no-failover
     cluster-slave-validity-factor cluster-slot-migration-log-max-len cluster-slot-stats-enabled
-    commandlog-execution-slower-than commandlog-large-reply-max-len commandlog-large-request-max-len
-    commandlog-reply-larger-than commandlog-request-larger-than commandlog-slow-execution-max-len
     crash-log-enabled crash-memcheck-enabled daemonize dbfilename disable-thp
     dual-channel-replication-enabled dynamic-hz enable-module-command enable-protected-configs
     extended-redis-compatibility gopher-enabled hash-seed hide-user-data-from-log hz ignore-warnings

@@ -142,9 +142,6 @@ fn help_and_refusals_are_those_of_a_real_replica(server: &str) {
     assert_none(&wrong);
 }
 
-/// Commands of the real servers that are not here yet.
-const NOT_YET: [&str; 1] = ["shutdown"];
-
 /// Texts that are not repeated word by word: commands that Redis got after 7.2 (see `facts/make.py`).
 const OWN_TEXTS: [&str; 3] = ["summary", "complexity", "history"];
 
@@ -155,8 +152,7 @@ fn command_tells_of_each_command_what_a_real_replica_tells(server: &str) {
     for resp3 in [false, true] {
         let mut twins = beside.twins(resp3);
         let known = names(&mut twins.real);
-        let asked = |facts: &&Facts| known.contains(&facts.name.to_owned()) && !NOT_YET.contains(&facts.name);
-        for facts in Facts::all().filter(asked) {
+        for facts in Facts::all().filter(|facts| known.contains(&facts.name.to_owned())) {
             if table::rows().all(|row| row.name.replace(' ', "|") != facts.name) {
                 wrong.push(format!("{} is no command", facts.name));
                 continue;

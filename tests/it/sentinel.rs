@@ -102,6 +102,37 @@ impl Writer {
         });
         Self { stop, thread: Some(thread) }
     }
+
+    /// One that goes where this Sentinel says that the master is, and asks again when a write fails.
+    fn through(sentinel: u16) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut n = 0;
+            while !told.load(Ordering::Relaxed) {
+                let Some(mut client) = master_of(sentinel) else {
+                    std::thread::sleep(Duration::from_millis(20));
+                    continue;
+                };
+                loop {
+                    n += 1;
+                    let lines =
+                        [format!("SET key-{} {n}", n % 500), format!("RPUSH list {n}"), "INCR count".into()];
+                    let mut taken = |line: &String| client.try_call(line).is_ok_and(|said| !said.is_error());
+                    if told.load(Ordering::Relaxed) || !lines.iter().all(&mut taken) {
+                        break;
+                    }
+                }
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+/// A connection to the master that a Sentinel names.
+fn master_of(sentinel: u16) -> Option<Client> {
+    let said = Client::try_connect(sentinel).ok()?.try_call("SENTINEL GET-MASTER-ADDR-BY-NAME main").ok()?;
+    Client::try_connect(u16::try_from(said.items().get(1)?.int()).ok()?).ok()
 }
 
 impl Drop for Writer {
@@ -208,4 +239,63 @@ fn a_replica_that_is_not_announced_is_not_listed() {
         remora.client().must("CLIENT LIST").text().contains("name=sentinel-")
     });
     wait::until("the Sentinel has read it", SOON, || !sentinel.replicas().contains(&i64::from(remora.port)));
+}
+
+/// The writer goes on over the death of the master, and a real server is below remora.
+fn goes_with_a_failover_under_a_writer(server: &str) {
+    let backlog = "--repl-backlog-size 67108864";
+    let Some(mut master) = Real::start(server, &[backlog]) else { return };
+    let Some(replica) = Real::start(server, &[&format!("--replicaof 127.0.0.1 {}", master.port), backlog]) else {
+        return;
+    };
+    let sentinel = Sentinel::start(server, master.port);
+    let flags = ["--repl-diskless-sync-delay", "0", "--repl-backlog-size", "67108864"];
+    let remora = Remora::follow(master.port, &flags);
+    remora.wait_linked();
+    let sub = Real::start(server, &[&format!("--replicaof 127.0.0.1 {}", remora.port)]).expect("here");
+    wait::until("the sub-replica's link is up", SOON, || {
+        sub.client().info("replication")["master_link_status"] == "up"
+    });
+    let own = i64::from(remora.port);
+    wait::until("the Sentinel lists the replicas", Duration::from_secs(60), || {
+        let listed = sentinel.replicas();
+        listed.contains(&i64::from(replica.port)) && listed.contains(&own)
+    });
+    let writer = Writer::through(sentinel.port);
+    wait::until("enough is written", SOON, || master.client().must("DBSIZE").int() > 400);
+    master.kill();
+    wait::until("remora's link is down", SOON, || remora.replication("master_link_status") == "down");
+    let kept: i64 = remora.replication("slave_repl_offset").parse().expect("an offset");
+    wait::until("the Sentinel has promoted the other replica", PROMOTION, || sentinel.master() == replica.port);
+    wait::until("remora follows the new master", Duration::from_secs(60), || {
+        remora.replication("master_port") == replica.port.to_string()
+            && remora.replication("master_link_status") == "up"
+    });
+    let mut client = replica.client();
+    let before = master_offset(&mut client);
+    wait::until("the writer writes there", SOON, || master_offset(&mut client) > before + 10_000);
+    drop(writer);
+    let end = remora.wait_caught_up(&mut client);
+    wait::until("the sub-replica has caught up", Duration::from_secs(60), || {
+        let info = sub.client().info("replication");
+        info["master_link_status"] == "up" && info["slave_repl_offset"].parse().is_ok_and(|own: i64| own >= end)
+    });
+    let digest = client.digest();
+    assert_eq!(remora.client().digest(), digest, "{server}: remora");
+    assert_eq!(sub.client().digest(), digest, "{server}: the server below remora");
+    // Where remora had heard more of the dead master than the replica that was promoted, nothing can undo that.
+    let common: i64 = client.info("replication")["second_repl_offset"].parse().expect("an offset");
+    let partial = remora.metric("remora_full_syncs_total") == 1.0;
+    assert_eq!(partial, kept < common, "{server}: remora had {kept}, the new history begins at {common}");
+    assert_eq!(remora.client().info("stats")["sync_full"] == "1", partial, "{server}: the server below");
+}
+
+#[test]
+fn goes_with_a_failover_of_redis_under_a_writer() {
+    goes_with_a_failover_under_a_writer("redis-8.0");
+}
+
+#[test]
+fn goes_with_a_failover_of_valkey_under_a_writer() {
+    goes_with_a_failover_under_a_writer("valkey-9.1");
 }

@@ -299,3 +299,31 @@ fn goes_with_a_failover_of_redis_under_a_writer() {
 fn goes_with_a_failover_of_valkey_under_a_writer() {
     goes_with_a_failover_under_a_writer("valkey-9.1");
 }
+
+/// SENTINEL REMOVE and MONITOR begin at epoch 0 again: an answer that is older than the last one, and right.
+#[test]
+fn sentinels_that_are_set_up_anew_are_believed() {
+    let Some(master) = Real::start("redis-8.0", &[]) else { return };
+    let Some(replica) = Real::start("redis-8.0", &[&format!("--replicaof 127.0.0.1 {}", master.port)]) else {
+        return;
+    };
+    let Some(other) = Real::start("redis-8.0", &[]) else { return };
+    let sentinel = Sentinel::start("redis-8.0", master.port);
+    let name = format!("main 127.0.0.1:{} 127.0.0.1:{}", ports::free(), sentinel.port);
+    let remora = Remora::start(&["--sentinel", &name]);
+    remora.wait_linked();
+    wait::until("the Sentinel lists the replica", Duration::from_secs(60), || !sentinel.replicas().is_empty());
+    wait::until("it begins a failover", PROMOTION, || {
+        !sentinel.client().call("SENTINEL FAILOVER main").is_error()
+    });
+    let follows = |port: u16| {
+        remora.replication("master_port") == port.to_string() && remora.replication("master_link_status") == "up"
+    };
+    wait::until("remora follows the promoted replica", PROMOTION, || follows(replica.port));
+    let mut client = sentinel.client();
+    client.must("SENTINEL REMOVE main");
+    client.must(&format!("SENTINEL MONITOR main 127.0.0.1 {} 1", other.port));
+    wait::until("remora follows the other master", Duration::from_secs(60), || follows(other.port));
+    remora.wait_logged(&["a Sentinel is not believed"]);
+    remora.wait_logged(&["have begun anew"]);
+}

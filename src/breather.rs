@@ -21,40 +21,36 @@ pub struct Breather {
     /// Since the last rest.
     began: Instant,
     looked: Instant,
-    /// Answered until then.
-    commands: u64,
+    /// Bytes that clients had sent until then.
+    heard: u64,
     serves: bool,
 }
 
 impl Breather {
     /// For work that begins now.
     pub fn new(status: &Status) -> Self {
-        let (now, commands) = (clock::instant(), commands(status));
-        Self { began: now, looked: now, commands, serves: true }
+        let now = clock::instant();
+        Self { began: now, looked: now, heard: status.client_input_bytes(), serves: true }
     }
 
     /// To be called between two short steps of the work: puts the thread to sleep for a moment when it has gone on long
     /// enough while clients were served. While none are it goes on at full speed.
     pub fn take(&mut self, status: &Status) {
-        if self.is_due(clock::instant(), || commands(status)) {
+        if self.is_due(clock::instant(), || status.client_input_bytes()) {
             std::thread::sleep(REST);
             self.began = clock::instant();
         }
     }
 
     /// Whether it is time for a rest.
-    fn is_due(&mut self, now: Instant, commands: impl FnOnce() -> u64) -> bool {
+    fn is_due(&mut self, now: Instant, heard: impl FnOnce() -> u64) -> bool {
         if now.duration_since(self.looked) >= LOOK {
-            let commands = commands();
-            (self.looked, self.serves) = (now, commands != self.commands);
-            self.commands = commands;
+            let heard = heard();
+            (self.looked, self.serves) = (now, heard != self.heard);
+            self.heard = heard;
         }
         self.serves && now.duration_since(self.began) >= STRETCH
     }
-}
-
-fn commands(status: &Status) -> u64 {
-    status.lifetime_totals().commands_processed()
 }
 
 #[cfg(test)]

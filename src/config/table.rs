@@ -642,7 +642,7 @@ const GENERAL: &[Setting] = &[
     Setting::new(
         "save-interval",
         "SECONDS",
-        "Saves our own snapshot so often; 0 is only at the end (SIGTERM) and at BGSAVE",
+        "Saves our own snapshot so often; 0 is only at the end (SIGTERM, SHUTDOWN) and at BGSAVE",
         |c, w| put(&mut c.save_interval_s, number(w, 0, i32::MAX.into())),
         |c| c.save_interval_s.to_string().into(),
     )
@@ -673,7 +673,7 @@ const GENERAL: &[Setting] = &[
     Setting::new(
         "enable-debug-command",
         "no|local|yes",
-        "Who may use DEBUG DIGEST, DIGEST-VALUE, SLEEP and PANIC",
+        "Who may use DEBUG (DIGEST, OBJECT, SLEEP, PANIC ...)",
         |c, w| put(&mut c.enable_debug_command, text(w).and_then(DebugCommand::parse)),
         |c| c.enable_debug_command.as_str().into(),
     ),

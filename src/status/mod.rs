@@ -231,6 +231,12 @@ impl Status {
         })
     }
 
+    /// Bytes that clients have sent since the start: a sign of life that costs one load a worker and leaves the counters
+    /// of commands alone, which are in use there.
+    pub fn client_input_bytes(&self) -> u64 {
+        self.workers.lock().iter().map(|worker| worker.input_bytes()).sum()
+    }
+
     /// Clients connected now; sub-replicas are none, though `maxclients` counts them.
     pub fn connected_clients(&self) -> usize {
         self.clients.connected().saturating_sub(self.downstream.count())

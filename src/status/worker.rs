@@ -107,6 +107,10 @@ impl WorkerStats {
         add(&self.net_out, written);
     }
 
+    pub(super) fn input_bytes(&self) -> u64 {
+        self.net_in.load(Relaxed)
+    }
+
     pub(super) fn add_to(&self, sum: &mut Totals) {
         if sum.commands.len() < self.commands.len() {
             sum.commands.resize_with(self.commands.len(), CommandTotals::default);

@@ -1,5 +1,6 @@
 //! Which words of a request are keys, by the key specifications of its command, and what is done with them.
 
+use super::acl::only_gets;
 use super::facts::{Begin, Facts, Find, KeySpec};
 use super::row::Keys;
 use super::table::{self, Indexed};
@@ -59,12 +60,11 @@ fn flags_of(spec: &KeySpec, request: &[&[u8]]) -> &'static str {
     if !spec.flags.contains("variable_flags") {
         return spec.flags;
     }
-    let has = |option: &str| request.iter().skip(2).any(|word| word.eq_ignore_ascii_case(option.as_bytes()));
     if request[0].eq_ignore_ascii_case(b"set") {
         let gets = request.iter().skip(3).any(|word| word.eq_ignore_ascii_case(b"get"));
         return if gets { "RW,access,update" } else { "OW,update" };
     }
-    if request[0].eq_ignore_ascii_case(b"bitfield") && !has("set") && !has("incrby") {
+    if request[0].eq_ignore_ascii_case(b"bitfield") && only_gets(request) {
         return "RO,access";
     }
     spec.flags

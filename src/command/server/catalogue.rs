@@ -1,6 +1,5 @@
 //! COMMAND: what the table knows, told in the servers' form.
 
-use crate::command::acl::only_gets;
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
 use crate::command::facts::{Argument, Begin, Facts, Find, KeySpec, arguments, words};
@@ -295,23 +294,11 @@ fn keys_of_request<'a>(args: &mut Args<'a>) -> Result<Vec<(&'a [u8], &'static st
     if !row.arity_fits(request.len()) {
         return Err(Refusal::text("ERR Invalid number of arguments specified for command"));
     }
-    let keys = match keys_of(found, &request) {
-        Ok(keys) => keys,
-        Err(KeysRefused) if Facts::of(row.name).is_some_and(|facts| facts.has("no_mandatory_keys")) => Vec::new(),
-        Err(KeysRefused) => return Err(Refusal::text("ERR Invalid arguments specified for command")),
-    };
-    // MIGRATE with KEYS has an empty word where a key would stand.
-    let keys = keys.into_iter().filter(|(key, _)| row.name != "migrate" || !key.is_empty());
-    Ok(keys.map(|(key, flags)| (key, flags_of(row.name, flags, &request))).collect())
-}
-
-/// What two commands do with their key is said by their options.
-fn flags_of(name: &str, flags: &'static str, request: &[&[u8]]) -> &'static str {
-    let has_get = || request.iter().skip(3).any(|word| word.eq_ignore_ascii_case(b"get"));
-    match name {
-        "set" if !has_get() => "OW,update",
-        "bitfield" if only_gets(request) => "RO,access",
-        _ => flags,
+    match keys_of(found, &request) {
+        Err(KeysRefused) if Facts::of(row.name).is_some_and(|facts| facts.has("no_mandatory_keys")) => {
+            Ok(Vec::new())
+        }
+        keys => keys.map_err(|KeysRefused| Refusal::text("ERR Invalid arguments specified for command")),
     }
 }
 

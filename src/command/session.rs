@@ -437,6 +437,9 @@ impl Server {
         let users = Users::load(&config)?;
         let hub = Arc::new(Hub::new(Arc::clone(&config), Arc::clone(&status)));
         let master = watch::Sender::new(master);
+        status.track_times(config.get().latency_tracking);
+        let tracks = Arc::clone(&status);
+        config.on_change(move |config| tracks.track_times(config.latency_tracking));
         Ok(Self {
             config,
             status,

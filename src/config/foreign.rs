@@ -76,8 +76,8 @@ const IGNORED: &str = "
     crash-log-enabled crash-memcheck-enabled daemonize dbfilename disable-thp
     dual-channel-replication-enabled dynamic-hz enable-module-command enable-protected-configs
     extended-redis-compatibility gopher-enabled hash-seed hide-user-data-from-log hz ignore-warnings
-    import-mode io-threads-do-reads jemalloc-bg-thread key-load-delay latency-monitor-threshold
-    latency-tracking latency-tracking-info-percentiles lazyfree-lazy-eviction lazyfree-lazy-expire
+    import-mode io-threads-do-reads jemalloc-bg-thread key-load-delay
+    lazyfree-lazy-eviction lazyfree-lazy-expire
     lazyfree-lazy-server-del lazyfree-lazy-user-del lazyfree-lazy-user-flush lfu-decay-time lfu-log-factor
     list-compress-depth loadmodule loadmodule-noreply locale-collate log-timestamp-format
     lua-replicate-commands max-new-connections-per-cycle max-new-tls-connections-per-cycle

@@ -27,7 +27,7 @@ pub use table::{SETTINGS, Setting};
 pub use tls::{AuthClients, TlsProtocols, TlsSettings};
 pub use value::{
     AckMode, BindAddress, Compat, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits,
-    PubsubDefault, Secret, SubReplicaDialect, UserLine, split_words,
+    Percentile, PubsubDefault, Secret, SubReplicaDialect, UserLine, split_words,
 };
 
 use crate::limits::{
@@ -137,6 +137,12 @@ pub struct Config {
     pub commandlog_reply_larger_than: i64,
     /// Large replies that COMMANDLOG keeps.
     pub commandlog_large_reply_max_len: usize,
+    /// What takes so long is a spike for LATENCY, milliseconds; 0 is nothing.
+    pub latency_monitor_threshold_ms: u64,
+    /// Whether the times of commands are kept for LATENCY HISTOGRAM and INFO latencystats.
+    pub latency_tracking: bool,
+    /// Which percentiles INFO latencystats shows.
+    pub latency_tracking_info_percentiles: Vec<Percentile>,
     /// A script that runs longer is busy, milliseconds; 0 is never.
     pub busy_reply_threshold_ms: u64,
     /// What is logged.
@@ -297,6 +303,9 @@ impl Default for Config {
             commandlog_large_request_max_len: 128,
             commandlog_reply_larger_than: 1 << 20,
             commandlog_large_reply_max_len: 128,
+            latency_monitor_threshold_ms: 0,
+            latency_tracking: true,
+            latency_tracking_info_percentiles: Percentile::defaults(),
             busy_reply_threshold_ms: BUSY_REPLY_THRESHOLD_MS_DEFAULT,
             loglevel: LogLevel::Notice,
             logfile: None,

@@ -2,8 +2,8 @@
 //! `Config` and a row here; flag, variable, file, `--help`, CONFIG GET and CONFIG SET follow from the row.
 
 use super::value::{
-    self, AckMode, BindAddress, Compat, DebugCommand, DisklessLoad, LogFormat, LogLevel, PubsubDefault, Secret,
-    SubReplicaDialect,
+    self, AckMode, BindAddress, Compat, DebugCommand, DisklessLoad, LogFormat, LogLevel, Percentile,
+    PubsubDefault, Secret, SubReplicaDialect,
 };
 use super::{Config, EventClasses, Master, Sentinels, tls};
 use crate::limits::LAG_PROBE_INTERVAL_MS_MIN;
@@ -599,6 +599,33 @@ const GENERAL: &[Setting] = &[
         |c, w| put(&mut c.commandlog_large_reply_max_len, number(w, 0, 1 << 20)),
         |c| c.commandlog_large_reply_max_len.to_string().into(),
     )
+    .live(),
+    Setting::new(
+        "latency-monitor-threshold",
+        "MILLISECONDS",
+        "What takes so long is a spike that LATENCY shows; 0 turns it off",
+        |c, w| put(&mut c.latency_monitor_threshold_ms, number(w, 0, i64::MAX)),
+        |c| c.latency_monitor_threshold_ms.to_string().into(),
+    )
+    .live(),
+    Setting::new(
+        "latency-tracking",
+        "yes|no",
+        "Whether LATENCY HISTOGRAM and INFO latencystats count how long commands take",
+        |c, w| put(&mut c.latency_tracking, text(w).and_then(value::yes_no)),
+        |c| yes_no(c.latency_tracking),
+    )
+    .live(),
+    Setting::new(
+        "latency-tracking-info-percentiles",
+        "PERCENTILES",
+        "Percentiles that INFO latencystats shows",
+        |c, w| put(&mut c.latency_tracking_info_percentiles, texts(w).and_then(|w| Percentile::parse_all(&w))),
+        |c| {
+            c.latency_tracking_info_percentiles.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ").into()
+        },
+    )
+    .words()
     .live(),
     Setting::new(
         "busy-reply-threshold",

@@ -273,6 +273,51 @@ impl fmt::Display for OutputLimits {
     }
 }
 
+/// A percentile of times, in millionths of a percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentile(u32);
+
+impl Percentile {
+    const PER_PERCENT: f64 = 1e6;
+
+    /// 50, 99 and 99.9, as the servers have it.
+    pub(super) fn defaults() -> Vec<Self> {
+        [50_000_000, 99_000_000, 99_900_000].map(Self).into()
+    }
+
+    /// How many of `count` are within it, 1 at least.
+    pub fn of(self, count: u64) -> u64 {
+        const ALL: u128 = 100_000_000;
+        let within = (u128::from(count) * u128::from(self.0)).div_ceil(ALL).max(1);
+        u64::try_from(within).unwrap_or(u64::MAX)
+    }
+
+    /// Reads any number of them; a single empty word is none.
+    pub(super) fn parse_all(words: &[&str]) -> Result<Vec<Self>, String> {
+        if words == [""] {
+            return Ok(Vec::new());
+        }
+        words.iter().map(|word| Self::parse(word)).collect()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let percent = text.parse::<f64>().ok().filter(|percent| !percent.is_nan());
+        let percent = percent.ok_or("Invalid latency-tracking-info-percentiles parameters")?;
+        if !(0.0..=100.0).contains(&percent) {
+            return Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".into());
+        }
+        Ok(Self((percent * Self::PER_PERCENT).round() as u32))
+    }
+}
+
+impl fmt::Display for Percentile {
+    /// Six digits behind the point at most, without the zeros at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.6}", f64::from(self.0) / Self::PER_PERCENT);
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
 /// `compat`: as whose server clients are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compat {
@@ -533,6 +578,36 @@ mod tests {
         assert!(limits.change(&["normal", "1", "1"]).is_err());
         assert!(limits.change(&["normal", "1", "x", "1"]).is_err());
         assert_eq!(limits, before);
+    }
+
+    #[test]
+    fn percentiles_are_read_and_shown_as_by_the_servers() {
+        let shown = |words: &[&str]| {
+            let read = Percentile::parse_all(words)?;
+            Ok::<_, String>(read.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(shown(&["50", "99", "99.9"]), Ok("50 99 99.9".into()));
+        assert_eq!(shown(&["99.9999999", "1e1", "0", "100"]), Ok("100 10 0 100".into()));
+        assert_eq!(shown(&[""]), Ok(String::new()));
+        let invalid = Err("Invalid latency-tracking-info-percentiles parameters".to_owned());
+        ["abc", "50,99", "nan", ""]
+            .into_iter()
+            .for_each(|word| assert_eq!(shown(&["50", word]), invalid, "{word}"));
+        let outside =
+            Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned());
+        ["101", "-1", "inf"].into_iter().for_each(|word| assert_eq!(shown(&[word]), outside, "{word}"));
+    }
+
+    #[test]
+    fn a_percentile_of_a_count_is_rounded_up() {
+        let check = |percent: &str, count: u64, within: u64| {
+            assert_eq!(Percentile::parse(percent).map(|percentile| percentile.of(count)), Ok(within), "{percent}");
+        };
+        check("50", 3, 2);
+        check("99", 100, 99);
+        check("99.9", 100, 100);
+        check("0", 9, 1);
+        check("100", u64::MAX, u64::MAX);
     }
 
     #[test]

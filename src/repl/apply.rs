@@ -7,6 +7,7 @@ use super::stream::Unit;
 use crate::clock::{self, UnixMs};
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
+use crate::command::logged::StreamSpikes;
 use crate::command::row::WriteFn;
 use crate::command::table::{self, Indexed};
 use crate::command::transaction::Watched;
@@ -50,6 +51,8 @@ pub struct Aside {
     pub effects: Effects,
     /// Whoever watches a key is told at once that it changed.
     pub watched: Arc<Watched>,
+    /// What took long.
+    pub spikes: StreamSpikes,
 }
 
 /// Applies one unit and moves the position behind it. On an error the position stays where it was, and so do the data:
@@ -65,6 +68,7 @@ pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, aside: &mut Aside)
     if aside.effects.shows_commands() {
         show(data.position.selected, unit, &mut aside.effects);
     }
+    let began = aside.spikes.begin();
     let mut is_first = true;
     for mut args in unit.commands() {
         let applied = command(data, &mut args, now, aside);
@@ -79,6 +83,9 @@ pub fn unit(data: &mut Dataset, unit: &Unit<'_>, now: UnixMs, aside: &mut Aside)
             }
         }
         is_first = false;
+    }
+    if unit.is_transaction() {
+        aside.spikes.end(began, None);
     }
     data.position.offset = data.position.offset.advanced(unit.bytes);
     Ok(asked)
@@ -139,7 +146,8 @@ fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Asi
     };
     args.skip_to(words);
     let db = data.position.selected;
-    let Aside { trash, effects, watched } = aside;
+    let Aside { trash, effects, watched, spikes } = aside;
+    let began = spikes.begin();
     let anybody_watches = !watched.is_empty();
     if anybody_watches {
         watched.before(data, db, found, args, now);
@@ -148,6 +156,7 @@ fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Asi
     if anybody_watches {
         watched.after(data, db, found, args);
     }
+    spikes.end(began, Some(found.row));
     Ok(false)
 }
 

@@ -8,6 +8,7 @@ use crate::command::acl::{Context, User, permit};
 use crate::command::args::{Args, Span};
 use crate::command::context::{ReadCx, SessionCx};
 use crate::command::facts::Facts;
+use crate::command::logged::Thresholds;
 use crate::command::remember::remember;
 use crate::command::row::{Row, Run};
 use crate::command::session::{After, Server, Session};
@@ -39,6 +40,8 @@ pub(super) struct Caller<'a> {
     pub(super) stats: Option<&'a WorkerStats>,
     /// As whose server it is answered.
     pub(super) compat: Compat,
+    /// From which time on a command is a spike.
+    pub(super) thresholds: Thresholds,
     /// The time of the whole run.
     pub(super) now: UnixMs,
     /// The database that the run starts in.
@@ -107,7 +110,9 @@ impl Caller<'_> {
         reply.doubles = self.dialect().into();
         let began = clock::instant();
         let result = self.run_row(row, &mut Args::new(&words.frame, &words.spans, named), &mut reply);
-        let busy_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let busy = began.elapsed();
+        let busy_ns = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
+        self.thresholds.sample(&self.server.status.latency, Some(row), busy);
         if self.server.hub.is_monitored() {
             self.show(row, &args);
         }

@@ -10,6 +10,7 @@ use super::watch::Watch;
 use super::wording::wording;
 use crate::clock::UnixMs;
 use crate::command::args::Args;
+use crate::command::logged::Thresholds;
 use crate::command::scripting::cache::{Origin, Sha};
 use crate::command::scripting::desk::Run;
 use crate::command::scripting::request::{Request, Task};
@@ -289,11 +290,13 @@ fn caller<'a>(
     read_only: bool,
     stale_refused: bool,
 ) -> Caller<'a> {
+    let config = world.server.config.get();
     Caller {
         data: world.data,
         server: world.server,
         stats: world.stats,
-        compat: world.server.config.get().compat,
+        compat: config.compat,
+        thresholds: Thresholds::new(&config),
         now: world.now,
         db: request.db,
         user: &request.user,

@@ -140,6 +140,8 @@ impl Office {
         let thresholds = Thresholds::new(&config);
         let measured = Measured { busy, request_bytes: wire_bytes(&request.args(0)), reply_bytes: out.len() };
         if thresholds.are_reached(measured) {
+            let row = table::row(row);
+            thresholds.sample(&self.server.status.latency, row, busy);
             let words: Vec<&[u8]> = request.words().collect();
             thresholds.log(&self.server, measured, &words, &request.client);
         }

@@ -493,6 +493,7 @@ impl Connection {
             let measured = Measured { busy, request_bytes: frame.bytes, reply_bytes };
             if thresholds.are_reached(measured) {
                 let words: Vec<&[u8]> = batch.args(frame, input).words().collect();
+                thresholds.sample(&worker.server.status.latency, Some(row), busy);
                 thresholds.log(&worker.server, measured, &words, self.session.client());
             }
         }

@@ -111,6 +111,10 @@ impl Execution<'_> {
             };
             let after = *result.as_ref().unwrap_or(&After::Continue);
             let ran = !matches!(result, Err(Rejected::Before(_)));
+            if let After::Sleep(time) = after {
+                // To the client the command takes as long; as at the servers, it counts.
+                began = began.checked_sub(time).unwrap_or(began);
+            }
             // What waits for another thread is counted by whoever answers.
             if after != After::Await {
                 began = self.account(frame.row, result.err(), (mark, frame.bytes), reply, began, &args, session);
@@ -300,6 +304,7 @@ impl Execution<'_> {
 
     #[cold]
     fn log(&self, found: Option<(Indexed, usize)>, args: &Args<'_>, mut measured: Measured, session: &Session) {
+        self.thresholds.sample(&self.server.status.latency, found.map(|(found, _)| found.row), measured.busy);
         let words: Vec<&[u8]> = match found {
             // What it ran stands there itself (as redis 7.0).
             Some((found, _)) if matches!(found.row.run, Run::Exec) => return,

@@ -3,10 +3,11 @@
 
 use super::connection::{Connection, Step};
 use super::worker::{READ_BYTES, Shared};
-use crate::clock::UnixMs;
+use crate::clock::{self, UnixMs};
 use crate::command::args::{Args, Span};
 use crate::command::context::ReadCx;
-use crate::command::row::Run;
+use crate::command::logged::Thresholds;
+use crate::command::row::{Row, Run};
 use crate::command::session::Pending;
 use crate::hub::Wake;
 use crate::resp::refusal::Refusal;
@@ -84,8 +85,13 @@ impl Connection {
         let mut reply = Reply::new(self.session.proto());
         reply.bound(self.room(&mut self.worker.shared.borrow_mut()));
         match wake {
-            Wake::Changed if !self.ask_again(pending, &mut reply) => return None,
-            Wake::Changed => {}
+            Wake::Changed => {
+                let began = clock::instant();
+                if !self.ask_again(pending, &mut reply) {
+                    return None;
+                }
+                self.sample(pending.row.row, began.elapsed());
+            }
             Wake::TimedOut if pending.wait.is_for_offset() => reply.integer(0),
             Wake::TimedOut => reply.null_array(),
             Wake::Unblocked => reply.error(&Refusal::UNBLOCKED),
@@ -98,6 +104,13 @@ impl Connection {
         worker.shared.borrow().stats.net(0, reply.len() as u64);
         self.output.extend_from_slice(reply.bytes());
         Some(Step::Again)
+    }
+
+    /// The answer took so long to make: the command has run a second time (as redis 7.2).
+    fn sample(&self, row: &Row, busy: Duration) {
+        let mut shared = self.worker.shared.borrow_mut();
+        let thresholds = Thresholds::new(shared.config.config());
+        thresholds.sample(&self.worker.server.status.latency, Some(row), busy);
     }
 
     /// A key that is no stream any more is no answer either: the wait goes on (as redis 7.0). Another history is one.

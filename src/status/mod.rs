@@ -8,6 +8,7 @@ mod commandlog;
 mod downstream;
 mod freshness;
 mod lag;
+mod latency;
 mod link;
 mod saves;
 mod tally;
@@ -18,6 +19,7 @@ pub use commandlog::{CommandLog, LoggedCommand};
 pub use downstream::{BacklogNumbers, DownstreamStatus, SubReplica, SubReplicaPhase};
 pub use freshness::{Freshness, Probing};
 pub use lag::{Lag, LagLimits, LagSample, Source, Stale};
+pub use latency::{LatencyEvents, LatencySample, LatencySeries, Spike};
 pub use link::{LinkPhase, LinkStatus, MasterName, SyncProgress};
 pub use saves::{Restore, SaveStatus, Woken};
 pub use tally::Tally;
@@ -31,6 +33,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
+use worker::Tracked;
 
 /// All of them; one per process, shared by `Arc`.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub struct Status {
     pub large_requests: CommandLog,
     /// Commands with large replies.
     pub large_replies: CommandLog,
+    /// Spikes above `latency-monitor-threshold`.
+    pub latency: LatencyEvents,
     /// Certificates, handshakes.
     pub tls: TlsStatus,
     loaded: AtomicBool,
@@ -63,6 +68,7 @@ pub struct Status {
     marked_keys: AtomicUsize,
     workers: Mutex<Vec<Arc<WorkerStats>>>,
     baseline: Mutex<Totals>,
+    tracked: Mutex<Tracked>,
     samples: Mutex<[Sample; 2]>,
     memory_at_start: usize,
     memory_peak: AtomicUsize,
@@ -114,6 +120,7 @@ impl Status {
             slowlog: CommandLog::default(),
             large_requests: CommandLog::default(),
             large_replies: CommandLog::default(),
+            latency: LatencyEvents::default(),
             tls: TlsStatus::default(),
             loaded: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),
@@ -121,6 +128,7 @@ impl Status {
             marked_keys: AtomicUsize::new(0),
             workers: Mutex::default(),
             baseline: Mutex::default(),
+            tracked: Mutex::default(),
             samples: Mutex::new([Sample { at: now, ..Sample::default() }; 2]),
             memory_at_start: allocator::memory().allocated,
             memory_peak: AtomicUsize::new(0),
@@ -217,10 +225,26 @@ impl Status {
 
     /// CONFIG RESETSTAT: what INFO shows of clients and commands starts anew. The link's counters go on.
     pub fn reset(&self) {
-        *self.baseline.lock() = self.lifetime_totals();
+        let now = self.lifetime_totals();
+        self.tracked.lock().clear(&now);
+        *self.baseline.lock() = now;
         self.clients.accepted.store(0, Relaxed);
         self.clients.rejected.store(0, Relaxed);
         self.clients.evicted.store(0, Relaxed);
+    }
+
+    /// `latency-tracking`: whether the times of commands count for [`Status::tracked_times`] from now on.
+    pub fn track_times(&self, on: bool) {
+        let mut tracked = self.tracked.lock();
+        if tracked.is_on() != on {
+            tracked.turn(&self.lifetime_totals());
+        }
+    }
+
+    /// How long commands took while `latency-tracking` was on, since the last [`Status::reset`]: their calls and
+    /// buckets, by index of the row.
+    pub fn tracked_times(&self) -> Vec<CommandTotals> {
+        self.tracked.lock().times(self.lifetime_totals()).commands
     }
 
     /// What all workers have counted since the start. Costs workers times rows.
@@ -387,6 +411,30 @@ mod tests {
         a.ran(1, 1_000);
         let totals = status.totals();
         assert_eq!((totals.commands[1].calls, totals.commands_processed(), totals.errors.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn times_are_seen_that_were_tracked() {
+        let status = Status::new(UnixMs(0));
+        let worker = status.add_worker(1);
+        let calls = || status.tracked_times().iter().map(|times| times.calls).sum::<u64>();
+        let run = |times: usize| (0..times).for_each(|_| worker.ran(0, 5_000));
+        run(1);
+        assert_eq!(calls(), 1);
+        status.track_times(false);
+        run(2);
+        assert_eq!((calls(), status.totals().commands[0].calls), (1, 3));
+        status.track_times(true);
+        status.track_times(true);
+        run(4);
+        assert_eq!((calls(), status.tracked_times()[0].buckets[3]), (5, 5));
+        status.track_times(false);
+        status.reset();
+        run(8);
+        assert_eq!(calls(), 0);
+        status.track_times(true);
+        run(16);
+        assert_eq!((calls(), status.totals().commands[0].calls), (16, 24));
     }
 
     #[test]

@@ -227,6 +227,40 @@ impl Totals {
     }
 }
 
+/// What of the totals was counted while `latency-tracking` was on.
+#[derive(Debug, Default)]
+pub(super) struct Tracked {
+    /// What is not to be seen: counted before the last reset, or while it was off.
+    hidden: Totals,
+    /// While it is off, what was seen last.
+    kept: Option<Totals>,
+}
+
+impl Tracked {
+    pub(super) fn is_on(&self) -> bool {
+        self.kept.is_none()
+    }
+
+    /// Off if it was on, on if it was off.
+    pub(super) fn turn(&mut self, now: &Totals) {
+        match self.kept.take() {
+            None => self.kept = Some(now.clone().since(&self.hidden)),
+            Some(kept) => self.hidden = now.clone().since(&kept),
+        }
+    }
+
+    /// Nothing was counted before.
+    pub(super) fn clear(&mut self, now: &Totals) {
+        self.hidden = now.clone();
+        self.kept = self.kept.take().map(|_| Totals::default());
+    }
+
+    /// What is seen.
+    pub(super) fn times(&self, now: Totals) -> Totals {
+        self.kept.clone().unwrap_or_else(|| now.since(&self.hidden))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use super::wire::Wire;
 use super::{Link, LinkError};
 use crate::clock::{self, UnixMs};
+use crate::command::logged::StreamSpikes;
 use crate::config::AckMode;
 use crate::dataset::Dataset;
 use crate::limits::{APPLY_BATCH_COMMANDS_MAX, APPLY_BATCH_US_MAX};
@@ -103,7 +104,8 @@ impl Link {
 
     /// Applies units under one entry of the gate, until the batch is big or long enough.
     fn apply_batch(&mut self) -> Result<Batch, Unapplied> {
-        let mut aside = Aside { watched: Arc::clone(&self.watched), ..Aside::default() };
+        let spikes = StreamSpikes::new(self.settings.config());
+        let mut aside = Aside { watched: Arc::clone(&self.watched), spikes, ..Aside::default() };
         let (stream, backlog, hub, now) = (&mut self.stream, &self.backlog, &self.hub, UnixMs::now());
         let mark = stream.mark();
         let (result, offset) = self.writer.apply(|data| {
@@ -115,6 +117,7 @@ impl Link {
             (result, data.position.offset)
         });
         self.reaper.trash(aside.trash);
+        self.report.took_long(aside.spikes);
         self.hub.deliver(&mut aside.effects, now);
         self.hub.reached(offset);
         result

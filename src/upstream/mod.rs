@@ -17,7 +17,7 @@ mod wire;
 
 use crate::clock::{self, UnixMs};
 use crate::command::transaction::Watched;
-use crate::config::{LiveConfig, Master};
+use crate::config::{LiveConfig, Master, Watch};
 use crate::dataset::Dataset;
 use crate::dataset::gate::Writer;
 use crate::hub::Hub;
@@ -131,6 +131,8 @@ pub struct Ties {
 pub struct Link {
     writer: Writer,
     config: Arc<LiveConfig>,
+    /// The same, for whoever looks at each batch.
+    settings: Watch,
     tls: Arc<Tls>,
     report: Report,
     hub: Arc<Hub>,
@@ -158,6 +160,7 @@ impl Link {
         let Ties { tls, hub, watched, backlog } = ties;
         Self {
             writer,
+            settings: config.watch(),
             config,
             tls,
             report,

@@ -3,6 +3,7 @@
 
 use super::LinkError;
 use crate::clock::UnixMs;
+use crate::command::logged::StreamSpikes;
 use crate::config::Master;
 use crate::disk::RestoreError;
 use crate::position::{Offset, Position};
@@ -50,6 +51,11 @@ impl Report {
     /// This master is followed from now on.
     pub(super) fn following(&self, master: &Master) {
         self.link().set_master(&master.address.host(), master.address.port());
+    }
+
+    /// Commands of the stream that took long.
+    pub(super) fn took_long(&self, spikes: StreamSpikes) {
+        spikes.keep(&self.status.latency);
     }
 
     pub(super) fn connecting(&self) {

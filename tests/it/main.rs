@@ -27,6 +27,7 @@ mod freshness;
 mod full_sync;
 mod fuzz_smoke;
 mod heard;
+mod latency;
 mod limits;
 mod link;
 mod load_room;

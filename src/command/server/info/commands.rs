@@ -3,6 +3,7 @@
 use super::Text;
 use crate::command::context::SessionCx;
 use crate::command::table;
+use crate::config::Percentile;
 use crate::status::CommandTotals;
 
 pub(super) fn commandstats(cx: &SessionCx<'_>, text: &mut Text) {
@@ -31,26 +32,29 @@ pub(super) fn errorstats(cx: &SessionCx<'_>, text: &mut Text) {
     }
 }
 
-/// As `latency-tracking` with the servers' default percentiles. Times are known to a power of two: what is told is the
-/// longest time of the bucket in which the percentile falls.
+/// Times are known to a power of two: what is told is the longest time of the bucket in which the percentile falls.
+/// Nothing while `latency-tracking` is off (as redis 7.0).
 pub(super) fn latencystats(cx: &SessionCx<'_>, text: &mut Text) {
-    for (row, stat) in table::rows().zip(&cx.server.status.totals().commands) {
-        if stat.calls == 0 {
+    let config = cx.server.config.get();
+    if !config.latency_tracking {
+        return;
+    }
+    for (row, times) in table::rows().zip(&cx.server.status.tracked_times()) {
+        if times.calls == 0 {
             continue;
         }
-        let [p50, p99, p999] = [500, 990, 999].map(|permille| percentile_usec(stat, permille));
-        text.field(
-            &format!("latency_percentiles_usec_{}", row.name.replace(' ', "|")),
-            format_args!("p50={p50:.3},p99={p99:.3},p99.9={p999:.3}"),
-        );
+        let percentiles = config.latency_tracking_info_percentiles.iter();
+        let shown: Vec<String> =
+            percentiles.map(|wanted| format!("p{wanted}={:.3}", percentile_usec(times, *wanted))).collect();
+        text.field(&format!("latency_percentiles_usec_{}", row.name.replace(' ', "|")), shown.join(","));
     }
 }
 
-/// The time, microseconds, within which so many of a thousand calls ended.
-fn percentile_usec(stat: &CommandTotals, permille: u64) -> f64 {
-    let wanted = (stat.calls * permille).div_ceil(1000);
+/// The time, microseconds, within which so many of the calls ended.
+fn percentile_usec(times: &CommandTotals, percentile: Percentile) -> f64 {
+    let wanted = percentile.of(times.calls);
     let mut counted = 0;
-    let bucket = stat.buckets.iter().position(|count| {
+    let bucket = times.buckets.iter().position(|count| {
         counted += count;
         counted >= wanted
     });
@@ -72,5 +76,9 @@ mod tests {
         let text = client.ask("INFO latencystats");
         let line = "# Latencystats\r\nlatency_percentiles_usec_client|id:p50=1.032,p99=1.032,p99.9=33.024\r\n";
         assert!(text.contains(line), "{text}");
+        assert_eq!(client.ask("CONFIG SET latency-tracking-info-percentiles 99.99"), "+OK\r\n");
+        assert!(client.ask("INFO latencystats").contains("client|id:p99.99=33.024\r\n"));
+        assert_eq!(client.ask("CONFIG SET latency-tracking no"), "+OK\r\n");
+        assert!(client.ask("INFO latencystats").ends_with("# Latencystats\r\n\r\n"));
     }
 }

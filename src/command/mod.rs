@@ -20,6 +20,7 @@ mod help;
 pub mod introduction;
 pub mod keys_of;
 pub mod logged;
+mod partial_sort;
 pub mod pause;
 pub mod remember;
 pub mod row;

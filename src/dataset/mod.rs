@@ -138,6 +138,14 @@ impl Dialect {
         }
     }
 
+    /// Searches of places put no more in order than their COUNT takes (Redis 6.2, Valkey).
+    pub fn sorts_places_in_part(self) -> bool {
+        match self {
+            Self::Redis(major, minor) => (major, minor) >= (6, 2),
+            Self::Valkey(..) => true,
+        }
+    }
+
     /// GEOSEARCH knows BYPOLYGON (Valkey 9).
     pub fn has_geo_polygons(self) -> bool {
         matches!(self, Self::Valkey(9.., _))

@@ -48,6 +48,7 @@ mod sessions;
 mod settings;
 mod shutdown;
 mod snapshots;
+mod ties;
 mod tls;
 mod tracking;
 mod transactions;

@@ -1,11 +1,11 @@
 //! The arguments of GEOSEARCH, GEORADIUS and their kin: what to search, and what to tell of it.
 
 use crate::command::args::Args;
+use crate::command::partial_sort::sort_part;
 use crate::dataset::Dialect;
 use crate::dataset::geo::{self, Area, Found, Point, Shape};
 use crate::dataset::zset::ZSet;
 use crate::resp::refusal::Refusal;
-use std::cmp::Ordering;
 
 /// Which command asks; decides where its centre and its result come from and go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub(super) struct Query<'a> {
     pub(super) store: Option<&'a [u8]>,
     /// Distances are stored as scores.
     pub(super) store_distances: bool,
+    /// COUNT puts no more in order than it takes (since Redis 6.2).
+    sorts_part: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +87,8 @@ impl<'a> Query<'a> {
             }
             Form::Search | Form::SearchStore => {}
         }
-        let mut query = Self::default();
+        let sorts_part = dialect.sorts_places_in_part();
+        let mut query = Self { sorts_part, ..Self::default() };
         let searches = matches!(form, Form::Search | Form::SearchStore);
         while !args.is_empty() {
             let known = query.take_option(args, form)?
@@ -159,16 +162,15 @@ impl<'a> Query<'a> {
         let limit = if self.any { self.count } else { usize::MAX };
         let mut found = geo::search(zset, area, limit);
         let sort = self.sort.or((self.count > 0 && !self.any).then_some(Sort::Nearest));
-        let compare =
-            |a: &Found<'_>, b: &Found<'_>| a.distance.partial_cmp(&b.distance).unwrap_or(Ordering::Equal);
+        let taken = if self.count > 0 { self.count.min(found.len()) } else { found.len() };
+        let sorted = if self.sorts_part { taken } else { found.len() };
+        let compare = |a: &Found<'_>, b: &Found<'_>| a.distance.total_cmp(&b.distance);
         match sort {
             None => {}
-            Some(Sort::Nearest) => found.sort_by(compare),
-            Some(Sort::Farthest) => found.sort_by(|a, b| compare(b, a)),
+            Some(Sort::Nearest) => sort_part(&mut found, 0..sorted, compare),
+            Some(Sort::Farthest) => sort_part(&mut found, 0..sorted, |a, b| compare(b, a)),
         }
-        if self.count > 0 {
-            found.truncate(self.count);
-        }
+        found.truncate(taken);
         found
     }
 

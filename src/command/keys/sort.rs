@@ -3,6 +3,7 @@
 use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::{ApplyCx, ReadCx};
+use crate::command::partial_sort::sort_part;
 use crate::config::EventClasses;
 use crate::dataset::Dialect;
 use crate::dataset::list::List;
@@ -17,6 +18,8 @@ use std::cmp::Ordering;
 #[derive(Debug, Default)]
 struct Request<'a> {
     by: Option<&'a [u8]>,
+    /// BY a word without a star: the order is left as it is, also if another BY follows.
+    unsorted: bool,
     get: Vec<&'a [u8]>,
     limit: Option<(i64, i64)>,
     descending: bool,
@@ -40,7 +43,9 @@ impl<'a> Request<'a> {
             } else if may_store && values >= 1 && args.take("store") {
                 request.store = Some(args.require()?);
             } else if values >= 1 && args.take("by") {
-                request.by = Some(args.require()?);
+                let by = args.require()?;
+                request.by = Some(by);
+                request.unsorted |= star(by).is_none();
             } else if values >= 1 && args.take("get") {
                 request.get.push(args.require()?);
             } else {
@@ -50,11 +55,6 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    /// `BY` a word without a star: the order is left as it is.
-    fn is_unsorted(&self) -> bool {
-        self.by.is_some_and(|by| !by.contains(&b'*'))
-    }
-
     /// The part of `len` sorted elements that LIMIT asks for.
     fn range(&self, len: usize) -> std::ops::Range<usize> {
         let (start, count) = self.limit.unwrap_or((0, -1));
@@ -62,6 +62,11 @@ impl<'a> Request<'a> {
         let count = usize::try_from(count).unwrap_or(len);
         start..start.saturating_add(count).min(len)
     }
+}
+
+/// Where a pattern has its star; a zero byte ends the search (as in the servers).
+fn star(pattern: &[u8]) -> Option<usize> {
+    memchr::memchr2(b'*', 0, pattern).filter(|at| pattern[*at] == b'*')
 }
 
 /// The keys that patterns may name.
@@ -80,7 +85,7 @@ impl<'a> World<'a> {
         if pattern == b"#" {
             return Some(element);
         }
-        let star = memchr::memchr(b'*', pattern)?;
+        let star = star(pattern)?;
         let (prefix, suffix) = (&pattern[..star], &pattern[star + 1..]);
         let arrow = memchr::memmem::find(suffix, b"->").filter(|at| at + 2 < suffix.len());
         let (suffix, field) = match arrow {
@@ -119,7 +124,7 @@ fn sorted<'a>(
     request: &Request<'a>,
     world: World<'a>,
 ) -> Result<Vec<Element<'a>>, Refusal> {
-    let unsorted = request.is_unsorted();
+    let unsorted = request.unsorted;
     let backwards = unsorted && request.descending;
     let elements: Vec<_> = match value {
         None => Vec::new(),
@@ -155,12 +160,14 @@ fn sort_elements<'a>(
         };
         weighted.push((weight, element));
     }
-    // Texts that tie (BY ... ALPHA) keep their order, as in the servers unless there is a LIMIT too: then theirs is
-    // a quicksort of the wanted part, whose order of ties is not imitated.
-    weighted.sort_by(|a, b| {
+    // BY weights that tie leave an order to chance, so it has to be the servers'.
+    let all = 0..weighted.len();
+    let wanted = if request.by.is_some() { request.range(all.end) } else { all };
+    let by_weight = if world.reader.is_some() { by_collation } else { by_text };
+    sort_part(&mut weighted, wanted, |a, b| {
         let order = match (&a.0, &b.0) {
             (Weight::Number(x), Weight::Number(y)) => x.total_cmp(y).then_with(|| by_text(a.1, b.1)),
-            (Weight::Text(Some(x)), Weight::Text(Some(y))) => by_text(*x, *y),
+            (Weight::Text(Some(x)), Weight::Text(Some(y))) => by_weight(*x, *y),
             (Weight::Text(x), Weight::Text(y)) => x.is_some().cmp(&y.is_some()),
             _ => Ordering::Equal,
         };
@@ -171,6 +178,16 @@ fn sort_elements<'a>(
 
 fn by_text(a: Element<'_>, b: Element<'_>) -> Ordering {
     a.text(&mut IntText::default()).cmp(b.text(&mut IntText::default()))
+}
+
+/// The order of what is not stored: that of C's locale, in which a text ends at a zero byte.
+fn by_collation(a: Element<'_>, b: Element<'_>) -> Ordering {
+    let (mut first, mut second) = (IntText::default(), IntText::default());
+    let [a, b] = [a.text(&mut first), b.text(&mut second)].map(|text| match memchr::memchr(0, text) {
+        Some(end) => &text[..end],
+        None => text,
+    });
+    a.cmp(b)
 }
 
 /// A weight. The servers differ in what they take beside plain numbers: spaces in front and hexadecimal (strtod, up to 7.0
@@ -288,6 +305,8 @@ mod tests {
         check("SORT_RO text ALPHA", "*3 $1 a $1 b $1 c");
         check("SORT_RO l BY nosort DESC LIMIT 1 2", "*2 $1 2 $1 1");
         check("SORT_RO z BY nosort DESC", "*3 $1 c $1 a $1 b");
+        check("SORT_RO l BY nosort BY w:*", "*4 $1 3 $1 1 $1 2 $1 2");
+        check("SORT_RO l BY \"w\\x00*\"", "*4 $1 3 $1 1 $1 2 $1 2");
         check("SORT_RO l BY w:* ALPHA", "*4 $1 3 $1 2 $1 2 $1 1");
         check("SORT_RO l BY h:*->f DESC", "*4 $1 1 $1 3 $1 2 $1 2");
         check("SORT_RO l LIMIT 3 1 GET # GET w:* GET h:*->f GET nostar GET h:*->", "*5 $1 3 $-1 $1 8 $-1 $-1");

@@ -103,7 +103,7 @@ impl<'a> Query<'a> {
                 return if self.reverse { mirrored(ranks, zset.len()) } else { ranks };
             }
             Interval::Score(range) => zset.score_range(&range),
-            Interval::Lex(range) => zset.lex_range(&range),
+            Interval::Lex(range) => return self.lex_ranks(zset, &range, dialect).unwrap_or(0..0),
         };
         let Some(skip) = self.skip(zset, all.len(), dialect) else { return 0..0 };
         let skip = skip.min(all.len());
@@ -117,16 +117,47 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// How many members LIMIT skips; `None`: all. Since 7.2 a skiplist counts a negative offset from the other end
-    /// (a listpack does not); before, it skips everything.
+    /// How many members LIMIT skips; `None`: all.
     fn skip(&self, zset: &ZSet, found: usize, dialect: Dialect) -> Option<usize> {
-        let size = usize::try_from(self.offset.unsigned_abs()).unwrap_or(usize::MAX);
         if self.offset >= 0 {
-            return Some(size);
+            return Some(self.offset_size());
         }
-        let from_the_end = zset.as_listpack().is_none() && dialect.prints_shortest_doubles();
-        if from_the_end { found.checked_sub(size) } else { None }
+        if counts_from_the_end(zset, dialect) { found.checked_sub(self.offset_size()) } else { None }
     }
+
+    /// The walk of a range by name: LIMIT passes over members without a look at them.
+    fn lex_ranks(&self, zset: &ZSet, range: &LexRange<'_>, dialect: Dialect) -> Option<Range<usize>> {
+        let from_the_end = self.offset < 0;
+        if from_the_end && !counts_from_the_end(zset, dialect) {
+            return None;
+        }
+        let skip = self.offset_size() - usize::from(from_the_end);
+        let begin = if self.reverse == from_the_end {
+            zset.lex_first(range)?.checked_add(skip).filter(|rank| *rank < zset.len())?
+        } else {
+            zset.lex_last(range)?.checked_sub(skip)?
+        };
+        // Counted from the other end, it has to fit that end as well.
+        let fits = match (from_the_end, self.reverse) {
+            (false, _) => true,
+            (true, true) => zset.lex_end(begin, 1, range) > begin,
+            (true, false) => zset.lex_start(begin + 1, 1, range) <= begin,
+        };
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        fits.then(|| match self.reverse {
+            true => zset.lex_start(begin + 1, limit, range)..begin + 1,
+            false => begin..zset.lex_end(begin, limit, range),
+        })
+    }
+
+    fn offset_size(&self) -> usize {
+        usize::try_from(self.offset.unsigned_abs()).unwrap_or(usize::MAX)
+    }
+}
+
+/// Since 7.2 a skiplist counts a negative offset from the other end (a listpack does not); before, it skips everything.
+fn counts_from_the_end(zset: &ZSet, dialect: Dialect) -> bool {
+    zset.as_listpack().is_none() && dialect.prints_shortest_doubles()
 }
 
 impl<'a> Interval<'a> {

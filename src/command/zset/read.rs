@@ -80,7 +80,7 @@ pub(super) fn zcount(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> R
 pub(super) fn zlexcount(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let key = args.require()?;
     let range = lex_range(args.require()?, args.require()?)?;
-    out.count(cx.zset(key)?.map_or(0, |zset| zset.lex_range(&range).len()));
+    out.count(cx.zset(key)?.map_or(0, |zset| zset.lex_count(&range)));
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 //! Scores are never NaN: commands and snapshots are checked before they come here.
 
 mod handles;
+mod lex;
 mod order;
 mod packed;
 mod range;
@@ -253,18 +254,6 @@ impl ZSet {
             ),
         };
         start..end.max(start)
-    }
-
-    /// The ranks of the members in an interval. It means something only if all scores are equal; otherwise a listpack
-    /// answers as the servers' (the first run of members that fit), and a tree something else than their skiplist.
-    pub fn lex_range(&self, range: &LexRange<'_>) -> Range<usize> {
-        match &self.0 {
-            Form::Packed(pack) | Form::Shrunk(pack) => packed::lex_range(pack, range),
-            Form::Tree(tree) => {
-                let start = tree.partition(|_, member| range.is_below(member));
-                start..tree.partition(|_, member| range.reaches(member)).max(start)
-            }
-        }
     }
 
     /// One step of a scan from `cursor`, 0 at the start; answers the next cursor, 0 at the end. A member that is there

@@ -1,13 +1,11 @@
 //! A small sorted set: a listpack of member, score, member, score, in order. Every operation walks.
 
-use super::range::LexRange;
 use super::tree::compare;
 use crate::dataset::packed::Corrupt;
 use crate::dataset::packed::listpack::{Element, IntText, Iter, Listpack};
 use crate::dataset::{Dialect, segment};
 use crate::number::{self, DoubleText};
 use smallvec::SmallVec;
-use std::ops::Range;
 
 /// Checks a foreign blob of pairs: scores are numbers, members differ.
 pub(super) fn check(pack: &Listpack) -> Result<(), Corrupt> {
@@ -70,22 +68,6 @@ pub(super) fn find(pack: &Listpack, member: &[u8]) -> Option<(usize, f64)> {
 pub(super) fn count_while(pack: &Listpack, before: impl Fn(f64, &[u8]) -> bool) -> usize {
     let mut scratch = IntText::default();
     pairs(pack).take_while(|(member, score)| before(*score, member.text(&mut scratch))).count()
-}
-
-/// The ranks of the first run of members within an interval, as the servers find it: nothing at all unless the last
-/// member is not too low and the first not too high, which matters only if scores differ.
-pub(super) fn lex_range(pack: &Listpack, range: &LexRange<'_>) -> Range<usize> {
-    let mut scratch = IntText::default();
-    let (first, last) = (pairs(pack).next(), pairs(pack).next_back());
-    if range.is_empty()
-        || last.is_none_or(|(last, _)| range.is_below(last.text(&mut scratch)))
-        || first.is_none_or(|(first, _)| !range.reaches(first.text(&mut scratch)))
-    {
-        return 0..0;
-    }
-    let start = count_while(pack, |_, member| range.is_below(member));
-    let run = pairs_from(pack, start).take_while(|(member, _)| range.reaches(member.text(&mut scratch)));
-    start..start + run.count()
 }
 
 /// Puts in a member that is not there.

@@ -192,33 +192,6 @@ fn what_a_command_stored_is_packed_if_it_fits() {
 }
 
 #[test]
-fn lex_ranges_in_every_form() {
-    use LexBound::{Excluded, Highest, Included, Lowest};
-    for entries in [0, 100] {
-        let mut zset = ZSet::default();
-        ["a", "b", "ba", "c", "d"].iter().for_each(|m| {
-            zset.insert(m.as_bytes(), 0.0, &limits(entries));
-        });
-        for (min, max, expected) in [
-            (Lowest, Highest, 0..5),
-            (Highest, Lowest, 0..0),
-            (Lowest, Lowest, 0..0),
-            (Included(&b"b"[..]), Included(&b"c"[..]), 1..4),
-            (Excluded(b"b"), Excluded(b"c"), 2..3),
-            (Included(b"c"), Included(b"b"), 0..0),
-            (Included(b"b"), Excluded(b"b"), 0..0),
-            (Included(b"x"), Highest, 0..0),
-            (Lowest, Excluded(b"a"), 0..0),
-            (Lowest, Included(b"bb"), 0..3),
-        ] {
-            let ranks = zset.lex_range(&LexRange { min, max });
-            assert_eq!((ranks.len(), zset.range(ranks.clone()).len()), (expected.len(), expected.len()));
-            assert!(ranks.is_empty() || ranks == expected, "{min:?} {max:?}");
-        }
-    }
-}
-
-#[test]
 fn a_scan_hands_out_everything() {
     for (entries, members) in [(100, 50), (0, 50), (0, 5_000)] {
         let mut zset = ZSet::default();

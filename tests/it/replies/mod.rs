@@ -1,6 +1,6 @@
 //! Requests of clients, asked of remora and of a real replica of the same master: the replies agree byte by byte, in
 //! RESP2 and RESP3. Where the servers promise no order, the elements agree as a set; where chance picks, in what is
-//! determined.
+//! determined (`agree`, `undetermined`).
 //!
 //! `mod` asks the samples of the rows, of all five masters. `generated` asks what is made from the real servers' own
 //! syntax, `refused` every write in all the places where a client can try it.
@@ -13,6 +13,7 @@ mod reasons;
 mod refused;
 mod report;
 mod sessions;
+mod undetermined;
 
 use crate::support::client::{Client, Value, encode, parsed as value, words};
 use crate::support::folder;
@@ -155,17 +156,20 @@ impl Sides<'_> {
         if expected == found {
             return Ok(());
         }
-        let (real, ours) = (&mut self.real[protocol], &mut self.ours[protocol]);
         let both = (value(expected), value(found));
         let agree = match agreement(row) {
             _ if both.0.is_error() => self.same_error(&both.0, &both.1),
-            Agree::Exactly => !self.is_newest() && same_but_for_age(row, both),
+            Agree::Exactly => {
+                let left_to_chance = self.is_left_to_chance(request, protocol, (&both.0, &both.1));
+                left_to_chance || !self.is_newest() && same_but_for_age(row, both)
+            }
             Agree::AsSet => sorted(both.0, 1) == sorted(both.1, 1),
             Agree::AsPairs => sorted(both.0, 2) == sorted(both.1, 2),
             Agree::InForm => form(&both.0) == form(&both.1),
             Agree::Picked => form(&both.0) == form(&both.1) && self.is_of_key(&request[1], protocol, &both.1),
             Agree::Nearly => nearly(&both.0, &both.1),
             Agree::Iterated(at) => {
+                let [real, ours] = [&mut self.real[protocol], &mut self.ours[protocol]];
                 !both.1.is_error() && iterated(real, request, at) == iterated(ours, request, at)
             }
             Agree::Restored => self.restored(&request[1], &both.1),

@@ -228,30 +228,29 @@ fn combined(g: &mut Generator, key: Vec<u8>) -> Request {
     request
 }
 
+/// A third of the places are on a coarse grid: those tie by their distance from each other.
 pub fn geo(g: &mut Generator) -> Request {
     let key = format!("g:{}", g.rng.u32(..6));
-    let (longitude, latitude) = (g.rng.f64() * 20.0, 30.0 + g.rng.f64() * 20.0);
-    let at = format!("{longitude:.6} {latitude:.6}");
-    let at: Vec<&str> = at.split(' ').collect();
+    let places = if g.chance(33) { 3.0 } else { 1e6 };
+    let mut degrees = |from: f64| ((from + g.rng.f64() * 20.0) * places / 20.0).round() * 20.0 / places;
+    let (longitude, latitude) = (format!("{:.6}", degrees(0.0)), format!("{:.6}", degrees(30.0)));
+    let (longitude, latitude) = (longitude.as_str(), latitude.as_str());
+    let order = g.pick(&["ASC", "DESC"]);
     match g.rng.u32(..8) {
-        0..5 => request!["GEOADD", key, at[0], at[1], g.member()],
-        5 => request!["GEORADIUS", key, at[0], at[1], "700", "km", "STORE", g.key("z")],
-        6 => request!["GEORADIUSBYMEMBER", key, g.member(), "500", "km", "COUNT", "5", "ASC", "STORE", g.key("z")],
-        _ if g.has.seven => {
-            request![
-                "GEOSEARCHSTORE",
-                g.key("z"),
-                key,
-                "FROMLONLAT",
-                at[0],
-                at[1],
-                "BYBOX",
-                "900",
-                "900",
-                "km",
-                "ASC"
-            ]
+        5 => request!["GEORADIUS", key, longitude, latitude, "700", "km", "STORE", g.key("z")],
+        6 => {
+            let (count, km) = (g.rng.i64(1..40), g.pick(&["500", "3000"]));
+            request!["GEORADIUSBYMEMBER", key, g.member(), km, "km", "COUNT", count, order, "STORE", g.key("z")]
         }
-        _ => request!["GEOADD", key, at[0], at[1], g.member()],
+        7 if g.has.seven => {
+            let (target, km) = (g.key("z"), g.pick(&["900", "3000"]));
+            let mut request = request!["GEOSEARCHSTORE", target, key, "FROMLONLAT", longitude, latitude];
+            request.extend(request!["BYBOX", km, km, "km", order]);
+            if g.chance(60) {
+                request.extend(request!["COUNT", g.rng.i64(1..40)]);
+            }
+            request
+        }
+        _ => request!["GEOADD", key, longitude, latitude, g.member()],
     }
 }

@@ -59,10 +59,17 @@ fn copy(g: &mut Generator, key: Vec<u8>, family: &str) -> Request {
 fn sort(g: &mut Generator) -> Request {
     let from = g.pick(&["l", "set", "z"]);
     let mut request = request!["SORT", format!("{from}:{}", g.rng.u32(..40))];
-    // Not both: among equal weights ALPHA leaves the order of the hash table, which is each server's own. And sorted sets
-    // only in ways that leave a result: without one the master has changed the encoding all the same, and tells nobody.
+    // Both only for lists: among equal weights ALPHA leaves the order in which the elements come, and that of a hash table is
+    // each server's own. And sorted sets only in ways that leave a result: without one the master has changed the encoding
+    // all the same, and tells nobody.
     let plain = from == "z";
-    request.extend(if !plain && g.chance(20) { request!["BY", "n:*"] } else { request!["ALPHA"] });
+    let by = !plain && g.chance(30);
+    if by {
+        request.extend(request!["BY", "n:*"]);
+    }
+    if !by || from == "l" && g.chance(70) {
+        request.extend(request!["ALPHA"]);
+    }
     if !plain && g.chance(30) {
         request.extend(request!["LIMIT", g.rng.i64(0..3), g.rng.i64(0..30)]);
     }

@@ -1,5 +1,7 @@
 //! Real clients, unmodified: redis-cli, valkey-cli, redis-benchmark, redis-py, node-redis, ioredis, valkey-glide, redis-rs,
-//! redis_exporter.
+//! fred, redis_exporter.
+
+mod fred;
 
 use crate::support::folder::{self, peer};
 use crate::support::real::Real;

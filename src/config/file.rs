@@ -104,6 +104,7 @@ impl Reading<'_> {
             return Ok(Line::Done);
         }
         match foreign::judge(&name, &words) {
+            Foreign::AsItIs => Ok(Line::Done),
             Foreign::Ignored => {
                 self.warn(path, &format!("{name} does not concern a replica of this kind; ignored"));
                 Ok(Line::Done)

@@ -1,11 +1,16 @@
 //! The settings while the program runs: many readers, and CONFIG SET.
 
 use super::table::{SETTINGS, Setting};
-use super::{Config, foreign, rewrite};
+use super::{Config, UserChange, foreign, rewrite};
+use crate::glob;
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What CONFIG SET answers for what is fixed at the start.
+pub(super) const IMMUTABLE_TEXT: &str = "can't set immutable config";
 
 type OnChange = Box<dyn Fn(&Config) + Send + Sync>;
 /// Looks at the settings before and after; complains with the name of one of them.
@@ -85,25 +90,17 @@ impl LiveConfig {
         self.publish(config);
     }
 
-    /// CONFIG SET: all of the pairs, or none and the reason.
+    /// CONFIG SET: all of the pairs, or none and the reason. Names are looked at before values (as redis 7.0); where a
+    /// setting is named by two of its names, the last one counts.
     pub fn set(&self, pairs: &[(&[u8], &[u8])]) -> Result<(), SetRefused> {
+        let named = named(pairs)?;
         let mut config = Config::clone(&self.get());
-        let mut seen: Vec<&str> = Vec::with_capacity(pairs.len());
-        for (name, value) in pairs {
-            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-            let failed = |why: &str| SetRefused::Failed(name.clone(), why.into());
-            let Some(setting) = Setting::find(&name) else {
-                let fixed = foreign::FIXED.iter().any(|(known, _)| *known == name);
-                return Err(if fixed { failed("can't set immutable config") } else { SetRefused::Unknown(name) });
+        for (known, value) in named {
+            let set = match known {
+                Known::Setting(_, setting) => setting.read_text(&mut config, value),
+                Known::Fixed(entry) => foreign::set_fixed(entry, value),
             };
-            if seen.contains(&setting.name) {
-                return Err(failed("duplicate parameter"));
-            }
-            seen.push(setting.name);
-            if !setting.live {
-                return Err(failed("can't set immutable config"));
-            }
-            setting.read_text(&mut config, value).map_err(|why| failed(&why))?;
+            set.map_err(|why| SetRefused::Failed(known.name().into(), why))?;
         }
         let now = self.get();
         let refused = self.guards.lock().iter().find_map(|guard| guard(&now, &config).err());
@@ -114,24 +111,35 @@ impl LiveConfig {
         Ok(())
     }
 
-    /// CONFIG REWRITE: writes what was changed into the file that the program was started from.
-    pub fn rewrite(&self) -> Result<(), RewriteRefused> {
+    /// CONFIG REWRITE: writes what was changed into the file that the program was started from, and these users.
+    pub fn rewrite(&self, users: &[UserChange]) -> Result<(), RewriteRefused> {
         let mut written = self.written.lock();
         let now = self.get();
         let path = now.config_file.as_deref().ok_or(RewriteRefused::NoFile)?;
-        rewrite::rewrite(path, &written, &now).map_err(RewriteRefused::Failed)?;
+        rewrite::rewrite(path, &written, &now, users).map_err(RewriteRefused::Failed)?;
         *written = now;
         Ok(())
     }
 
-    /// CONFIG GET: names that `wanted` accepts, with their values, in the order of the table. Names that real
-    /// servers have and tools ask for are there too. Secrets are shown, as by the real servers.
-    pub fn show(&self, wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, Vec<u8>)> {
+    /// CONFIG GET: what these names and patterns ask for, with the values, each once. What is asked for by its name is
+    /// called as it was asked for (as redis 7.0). Secrets are shown, as by the real servers.
+    pub fn show(&self, asked: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let config = self.get();
-        let ours = SETTINGS.iter().flat_map(|setting| setting.names().map(move |name| (name, setting)));
-        let ours = ours.filter(|(name, _)| wanted(name)).map(|(name, setting)| (name, setting.show(&config)));
-        let fixed = foreign::FIXED.iter().filter(|(name, _)| wanted(name));
-        ours.chain(fixed.map(|(name, value)| (*name, value.as_bytes().to_vec()))).collect()
+        let (mut shown, mut seen) = (Vec::new(), HashSet::new());
+        let mut add = |known: Known, called: &[u8]| {
+            if seen.insert(known.name()) {
+                shown.push((called.to_vec(), known.show(&config)));
+            }
+        };
+        for name in asked {
+            if name.iter().any(|c| b"*?[".contains(c)) {
+                let found = Known::all().filter(|known| glob::matches_any_case(name, known.name().as_bytes()));
+                found.for_each(|known| add(known, known.name().as_bytes()));
+            } else if let Some(known) = Known::find(name) {
+                add(known, name);
+            }
+        }
+        shown
     }
 
     fn publish(&self, config: Config) {
@@ -140,6 +148,65 @@ impl LiveConfig {
         self.generation.fetch_add(1, Ordering::Release);
         self.on_change.lock().iter().for_each(|f| f(&config));
     }
+}
+
+/// A name that CONFIG GET and SET know.
+#[derive(Clone, Copy)]
+enum Known {
+    /// A setting, and by which of its names.
+    Setting(&'static str, &'static Setting),
+    /// A name of the real servers with its one value.
+    Fixed((&'static str, &'static str)),
+}
+
+impl Known {
+    fn all() -> impl Iterator<Item = Self> {
+        let ours =
+            SETTINGS.iter().flat_map(|setting| setting.names().map(move |name| Self::Setting(name, setting)));
+        ours.chain(foreign::FIXED.iter().copied().map(Self::Fixed))
+    }
+
+    /// In either case.
+    fn find(name: &[u8]) -> Option<Self> {
+        Self::all().find(|known| known.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Setting(name, _) | Self::Fixed((name, _)) => name,
+        }
+    }
+
+    fn is_immutable(self) -> bool {
+        match self {
+            Self::Setting(_, setting) => !setting.live,
+            Self::Fixed((name, _)) => foreign::is_immutable(name),
+        }
+    }
+
+    fn show(self, config: &Config) -> Vec<u8> {
+        match self {
+            Self::Setting(_, setting) => setting.show(config),
+            Self::Fixed((_, value)) => value.into(),
+        }
+    }
+}
+
+/// What the names of the pairs mean; the first that cannot be set is an error, spelled as it came.
+fn named<'a>(pairs: &[(&[u8], &'a [u8])]) -> Result<Vec<(Known, &'a [u8])>, SetRefused> {
+    let mut seen = HashSet::new();
+    let mut look_up = |name: &[u8]| {
+        let spelled = String::from_utf8_lossy(name).into_owned();
+        let Some(known) = Known::find(name) else { return Err(SetRefused::Unknown(spelled)) };
+        if known.is_immutable() {
+            return Err(SetRefused::Failed(spelled, IMMUTABLE_TEXT.into()));
+        }
+        if !seen.insert(known.name()) {
+            return Err(SetRefused::Failed(spelled, "duplicate parameter".into()));
+        }
+        Ok(known)
+    };
+    pairs.iter().map(|(name, value)| Ok((look_up(name)?, *value))).collect()
 }
 
 impl fmt::Debug for LiveConfig {
@@ -200,8 +267,14 @@ mod tests {
             &[("slave-priority", "100")],
             failed("slave-priority", "remora is never promoted: only 0 can be told to Sentinel"),
         );
-        check(&[("appendonly", "yes")], failed("appendonly", "can't set immutable config"));
-        check(&[("timeout", "1"), ("timeout", "2")], failed("timeout", "duplicate parameter"));
+        check(&[("appendonly", "yes")], failed("appendonly", "remora has no other value than 'no'"));
+        check(&[("timeout", "1"), ("TimeOut", "2")], failed("TimeOut", "duplicate parameter"));
+        check(&[("timeout", "x"), ("NoSuch", "1")], SetRefused::Unknown("NoSuch".into()));
+        check(&[("timeout", "x"), ("Databases", "1")], failed("Databases", "can't set immutable config"));
+        check(
+            &[("databases", "1"), ("timeout", "1"), ("timeout", "1")],
+            failed("databases", "can't set immutable config"),
+        );
         check(
             &[("timeout", "1"), ("maxclients", "x")],
             failed("maxclients", "argument couldn't be parsed into an integer"),
@@ -223,10 +296,17 @@ mod tests {
     #[test]
     fn names_and_aliases_are_shown() {
         let live = LiveConfig::new(Config::default());
-        let shown = live.show(|name| name == "slave-priority" || name == "replica-priority" || name == "save");
-        assert_eq!(
-            shown,
-            [("replica-priority", b"0".to_vec()), ("slave-priority", b"0".to_vec()), ("save", Vec::new())]
+        let check = |asked: &[&str], expected: &[(&str, &str)]| {
+            let asked: Vec<&[u8]> = asked.iter().map(|name| name.as_bytes()).collect();
+            let expected =
+                expected.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+            assert_eq!(live.show(&asked), expected.collect::<Vec<_>>(), "{asked:?}");
+        };
+        check(
+            &["slave-priority", "replica-priority", "save"],
+            &[("slave-priority", "0"), ("replica-priority", "0"), ("save", "")],
         );
+        check(&["MaxClients", "maxclients", "maxclient*", "nosuch"], &[("MaxClients", "10000")]);
+        check(&["REPL-TIME[o]ut", "\\timeout"], &[("repl-timeout", "60")]);
     }
 }

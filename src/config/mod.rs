@@ -27,7 +27,7 @@ pub use table::{SETTINGS, Setting};
 pub use tls::{AuthClients, TlsProtocols, TlsSettings};
 pub use value::{
     AckMode, BindAddress, Compat, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits,
-    Percentile, PubsubDefault, Secret, SubReplicaDialect, UserLine, split_words,
+    Percentile, PubsubDefault, Secret, SubReplicaDialect, UserChange, UserLine, split_words,
 };
 
 use crate::limits::{

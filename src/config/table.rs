@@ -208,7 +208,7 @@ const GENERAL: &[Setting] = &[
         "acllog-max-len",
         "N",
         "Entries that ACL LOG keeps",
-        |c, w| put(&mut c.acllog_max_len, number(w, 0, 1 << 20)),
+        |c, w| put(&mut c.acllog_max_len, number(w, 0, i64::MAX)),
         |c| c.acllog_max_len.to_string().into(),
     )
     .live(),
@@ -563,7 +563,7 @@ const GENERAL: &[Setting] = &[
         "slowlog-max-len",
         "N",
         "Entries that SLOWLOG keeps",
-        |c, w| put(&mut c.slowlog_max_len, number(w, 0, 1 << 20)),
+        |c, w| put(&mut c.slowlog_max_len, number(w, 0, i64::MAX)),
         |c| c.slowlog_max_len.to_string().into(),
     )
     .aliases(&["commandlog-slow-execution-max-len"])
@@ -580,7 +580,7 @@ const GENERAL: &[Setting] = &[
         "commandlog-large-request-max-len",
         "N",
         "Large requests that COMMANDLOG keeps",
-        |c, w| put(&mut c.commandlog_large_request_max_len, number(w, 0, 1 << 20)),
+        |c, w| put(&mut c.commandlog_large_request_max_len, number(w, 0, i64::MAX)),
         |c| c.commandlog_large_request_max_len.to_string().into(),
     )
     .live(),
@@ -596,7 +596,7 @@ const GENERAL: &[Setting] = &[
         "commandlog-large-reply-max-len",
         "N",
         "Large replies that COMMANDLOG keeps",
-        |c, w| put(&mut c.commandlog_large_reply_max_len, number(w, 0, 1 << 20)),
+        |c, w| put(&mut c.commandlog_large_reply_max_len, number(w, 0, i64::MAX)),
         |c| c.commandlog_large_reply_max_len.to_string().into(),
     )
     .live(),

@@ -55,6 +55,21 @@ impl fmt::Debug for UserLine {
     }
 }
 
+/// What CONFIG REWRITE does about a user. Prints as stars, as rules may hold passwords.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserChange {
+    /// The user's name.
+    pub name: Vec<u8>,
+    /// The line, `user` included; `None`: there is no such user any more.
+    pub line: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for UserChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// One address of `bind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BindAddress {
@@ -239,7 +254,7 @@ impl Default for OutputLimits {
 impl OutputLimits {
     /// Changes the classes that `words` name: `normal 0 0 0 replica 256mb 64mb 60`.
     pub(super) fn change(&mut self, words: &[&str]) -> Result<(), String> {
-        if words.is_empty() || !words.len().is_multiple_of(4) {
+        if !words.len().is_multiple_of(4) {
             return Err("Wrong number of arguments in buffer limit configuration.".into());
         }
         let mut changed = *self;
@@ -415,7 +430,7 @@ pub(super) fn bytes<T: TryFrom<u64>>(text: &str, min: u64) -> Result<T, String> 
     fitting.ok_or_else(|| format!("argument must be between {min} and {} inclusive", i64::MAX))
 }
 
-fn memory(text: &str) -> Option<u64> {
+pub(super) fn memory(text: &str) -> Option<u64> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {

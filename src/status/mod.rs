@@ -5,6 +5,7 @@
 //! summed up by whoever reads. Nothing here decides anything, and nothing here knows data or protocol.
 
 mod commandlog;
+mod counts;
 mod downstream;
 mod freshness;
 mod lag;
@@ -16,6 +17,7 @@ mod tls;
 mod worker;
 
 pub use commandlog::{CommandLog, LoggedCommand};
+pub use counts::Counts;
 pub use downstream::{BacklogNumbers, DownstreamStatus, SubReplica, SubReplicaPhase};
 pub use freshness::{Freshness, Probing};
 pub use lag::{Lag, LagLimits, LagSample, Source, Stale};
@@ -69,6 +71,7 @@ pub struct Status {
     workers: Mutex<Vec<Arc<WorkerStats>>>,
     baseline: Mutex<Totals>,
     tracked: Mutex<Tracked>,
+    counts_before: Mutex<Counts>,
     samples: Mutex<[Sample; 2]>,
     memory_at_start: usize,
     memory_peak: AtomicUsize,
@@ -129,6 +132,7 @@ impl Status {
             workers: Mutex::default(),
             baseline: Mutex::default(),
             tracked: Mutex::default(),
+            counts_before: Mutex::default(),
             samples: Mutex::new([Sample { at: now, ..Sample::default() }; 2]),
             memory_at_start: allocator::memory().allocated,
             memory_peak: AtomicUsize::new(0),
@@ -223,14 +227,14 @@ impl Status {
         self.lifetime_totals().since(&self.baseline.lock())
     }
 
-    /// CONFIG RESETSTAT: what INFO shows of clients and commands starts anew. The link's counters go on.
-    pub fn reset(&self) {
-        let now = self.lifetime_totals();
-        self.tracked.lock().clear(&now);
-        *self.baseline.lock() = now;
-        self.clients.accepted.store(0, Relaxed);
-        self.clients.rejected.store(0, Relaxed);
-        self.clients.evicted.store(0, Relaxed);
+    /// CONFIG RESETSTAT: what is counted for INFO starts anew, and speeds are 0 until the next samples.
+    pub fn reset(&self, now: UnixMs) {
+        let totals = self.lifetime_totals();
+        self.tracked.lock().clear(&totals);
+        *self.baseline.lock() = totals;
+        *self.counts_before.lock() = self.lifetime_counts();
+        self.sample(now);
+        self.sample(now);
     }
 
     /// `latency-tracking`: whether the times of commands count for [`Status::tracked_times`] from now on.
@@ -407,7 +411,7 @@ mod tests {
         assert_eq!((totals.commands[1].calls, totals.commands[1].usec()), (2, 12));
         assert_eq!((totals.commands[2].failed, totals.errors.get("WRONGTYPE").copied()), (1, Some(1)));
         assert_eq!((totals.net_in, totals.net_out, totals.commands_processed()), (10, 20, 3));
-        status.reset();
+        status.reset(UnixMs(0));
         a.ran(1, 1_000);
         let totals = status.totals();
         assert_eq!((totals.commands[1].calls, totals.commands_processed(), totals.errors.len()), (1, 1, 0));
@@ -429,7 +433,7 @@ mod tests {
         run(4);
         assert_eq!((calls(), status.tracked_times()[0].buckets[3]), (5, 5));
         status.track_times(false);
-        status.reset();
+        status.reset(UnixMs(0));
         run(8);
         assert_eq!(calls(), 0);
         status.track_times(true);

@@ -19,6 +19,7 @@ mod client_commands;
 mod clients;
 mod commandlog;
 mod compat;
+mod config;
 mod descriptors;
 mod documents;
 mod failover;

@@ -77,14 +77,9 @@ pub struct Log {
 }
 
 impl Log {
-    /// How often something was refused for this reason since the start or CONFIG RESETSTAT.
+    /// How often something was refused for this reason since the start.
     pub fn count(&self, reason: Reason) -> u64 {
         self.counts[reason as usize].load(Relaxed)
-    }
-
-    /// CONFIG RESETSTAT.
-    pub fn reset_counts(&self) {
-        self.counts.iter().for_each(|count| count.store(0, Relaxed));
     }
 
     /// Counts an event and logs it, in at most `max` entries.

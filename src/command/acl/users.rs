@@ -6,7 +6,7 @@ use super::log::{Event, Log};
 use super::rule::merge_selectors;
 use super::selector::has_spaces;
 use super::user::User;
-use crate::config::{Config, LiveConfig, Secret};
+use crate::config::{Config, LiveConfig, Secret, UserChange};
 use crate::dataset::Dialect;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -17,12 +17,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The users by name.
 pub(super) type UserMap = BTreeMap<Box<[u8]>, Arc<User>>;
 
+/// What stands in the configuration file for each user.
+type Lines = BTreeMap<Box<[u8]>, Vec<u8>>;
+
+/// In these words users stand in the configuration file: each family's servers read them.
+const FILE_DIALECT: Dialect = Dialect::Redis(8, 0);
+
 /// The users, and what was refused to them.
 #[derive(Debug)]
 pub struct Users {
     users: Mutex<UserMap>,
     generation: AtomicU64,
     config: Arc<LiveConfig>,
+    /// As the configuration file has them: what the start read, or CONFIG REWRITE wrote last.
+    written: Mutex<Lines>,
     /// What ACL LOG shows.
     pub log: Log,
 }
@@ -63,6 +71,7 @@ impl Users {
             tracing::info!(user = %name, "the user is disabled: there is no 'on' in its rules");
         }
         Ok(Self {
+            written: Mutex::new(lines(&users, &settings)),
             users: Mutex::new(users),
             generation: AtomicU64::new(0),
             config: Arc::clone(config),
@@ -150,6 +159,26 @@ impl Users {
         file::save(path, &lines)
     }
 
+    /// CONFIG REWRITE: `user` lines that have changed since the file was read or written, `None` for users that are gone.
+    /// None with an `aclfile`, which ACL SAVE writes.
+    pub fn rewrite(&self) -> Vec<UserChange> {
+        let settings = self.config.get();
+        if settings.aclfile.is_some() {
+            return Vec::new();
+        }
+        let (now, written) = (lines(&self.users.lock(), &settings), self.written.lock());
+        let changed = now.iter().filter(|(name, line)| written.get(*name) != Some(line));
+        let changed = changed.map(|(name, line)| UserChange { name: name.to_vec(), line: Some(line.clone()) });
+        let gone = written.keys().filter(|name| !now.contains_key(*name));
+        changed.chain(gone.map(|name| UserChange { name: name.to_vec(), line: None })).collect()
+    }
+
+    /// The file has the users of now.
+    pub fn set_written(&self) {
+        let now = lines(&self.users.lock(), &self.config.get());
+        *self.written.lock() = now;
+    }
+
     /// Counts and logs what was refused.
     pub(super) fn refused(&self, event: Event) {
         self.log.add(event, self.config.get().acllog_max_len);
@@ -163,6 +192,14 @@ fn only_default(settings: &Config) -> UserMap {
         set_password(&mut user, settings.requirepass.as_ref());
     }
     BTreeMap::from([(user.name.clone(), Arc::new(user))])
+}
+
+/// The users' lines. The default user has none where `requirepass` alone makes it: its password may come from elsewhere.
+fn lines(users: &UserMap, settings: &Config) -> Lines {
+    let of = |user: &Arc<User>| user.describe(FILE_DIALECT);
+    let as_set: Vec<_> = only_default(settings).values().map(of).collect();
+    let lines = users.iter().map(|(name, user)| (name.clone(), of(user)));
+    lines.filter(|(_, line)| !as_set.contains(line)).collect()
 }
 
 fn set_password(user: &mut User, password: Option<&Secret>) {
@@ -245,6 +282,31 @@ mod tests {
         assert!(users.default_user().is_open());
         users.set_default_password(Some(&Secret::new("other")));
         assert!(users.log_in(b"default", b"other").is_some() && users.log_in(b"default", b"sesame").is_none());
+    }
+
+    #[test]
+    fn the_configuration_file_is_told_of_the_users_that_changed() {
+        let users = users(&[("requirepass", "sesame")]).expect("the default user");
+        let changed = |expected: &[(&str, Option<&str>)]| {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let found = users
+                .rewrite()
+                .into_iter()
+                .map(|change| (text(&change.name), change.line.map(|line| text(&line))));
+            let expected = expected.iter().map(|(name, line)| ((*name).to_owned(), line.map(str::to_owned)));
+            assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        };
+        users.set_default_password(Some(&Secret::new("sesame")));
+        changed(&[]);
+        users.set(b"u", &[b"on", b"nopass", b"+get"]).expect("well formed");
+        users.set(b"default", &[b"-config"]).expect("well formed");
+        let line = "user u on nopass sanitize-payload resetchannels -@all +get";
+        let default = users.default_user().describe(FILE_DIALECT);
+        changed(&[("default", std::str::from_utf8(&default).ok()), ("u", Some(line))]);
+        users.set_written();
+        changed(&[]);
+        users.remove(b"u");
+        changed(&[("u", None)]);
     }
 
     #[test]

@@ -142,6 +142,11 @@ impl Cache {
         self.bytes
     }
 
+    /// None has had to make room (CONFIG RESETSTAT).
+    pub fn forget_evicted(&mut self) {
+        self.evicted = 0;
+    }
+
     /// How many had to make room.
     pub fn evicted(&self) -> u64 {
         self.evicted

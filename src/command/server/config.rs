@@ -2,16 +2,14 @@
 
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
-use crate::command::glob;
 use crate::config::{RewriteRefused, SetRefused};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
-/// Names that match any of the patterns, with their values.
+/// What the names and patterns ask for, with the values.
 pub(super) fn get(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let patterns: Vec<&[u8]> = args.by_ref().collect();
-    let wanted = |name: &str| patterns.iter().any(|pattern| glob::matches_any_case(pattern, name.as_bytes()));
-    let found = cx.server.config.show(wanted);
+    let asked: Vec<&[u8]> = args.by_ref().collect();
+    let found = cx.server.config.show(&asked);
     out.map(found.len());
     for (name, value) in found {
         out.bulk(name);
@@ -44,22 +42,24 @@ pub(super) fn set(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) 
     Ok(())
 }
 
+/// What INFO counts starts anew, but for refusals of ACL rules (as redis 7.0).
 pub(super) fn resetstat(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    cx.server.status.reset();
-    cx.server.users.log.reset_counts();
+    cx.server.status.reset(cx.now);
+    cx.server.scripts.cache().forget_evicted();
     out.ok();
     Ok(())
 }
 
 /// Sentinel sends this after SLAVEOF, and lives with a refusal.
 pub(super) fn rewrite(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    cx.server.config.rewrite().map_err(|why| match why {
+    cx.server.config.rewrite(&cx.server.users.rewrite()).map_err(|why| match why {
         RewriteRefused::NoFile => Refusal::text("ERR The server is running without a config file"),
         RewriteRefused::Failed(error) => {
             tracing::warn!(%error, "CONFIG REWRITE failed");
             Refusal::text(format!("ERR Rewriting config file: {}", os_text(&error)))
         }
     })?;
+    cx.server.users.set_written();
     tracing::info!(client = cx.session.id(), "the configuration file was rewritten");
     out.ok();
     Ok(())
@@ -82,7 +82,7 @@ mod tests {
             ("CONFIG GET maxclients", "*2\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n"),
             ("CONFIG GET MAXCLIENT? save", "*4\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n$4\r\nsave\r\n$0\r\n\r\n"),
             ("CONFIG GET nosuch", "*0\r\n"),
-            ("CONFIG SET maxclients 7 timeout 3", "+OK\r\n"),
+            ("CONFIG SET maxclients 7 timeout 3 save \"\"", "+OK\r\n"),
             ("CONFIG GET maxclients", "*2\r\n$10\r\nmaxclients\r\n$1\r\n7\r\n"),
             ("CONFIG SET nosuch 1", "-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'\r\n"),
             ("CONFIG SET timeout 1 foo", "-ERR syntax error\r\n"),

@@ -39,7 +39,7 @@ fn saves(cx: &SessionCx<'_>, status: &Status, text: &mut Text) {
     text.field("rdb_last_bgsave_status", if saves.last_failed() { "err" } else { "ok" });
     text.field("rdb_last_bgsave_time_sec", saves.last_took().map_or(-1, |took| took.as_secs().cast_signed()));
     text.field("rdb_current_bgsave_time_sec", seconds(saves.running_since().map(|began| cx.now.0 - began.0)));
-    text.field("rdb_saves", saves.results.of("ok"));
+    text.field("rdb_saves", status.counts().saves);
     text.fixed("rdb_last_cow_size:0 rdb_last_load_keys_expired:0");
 }
 

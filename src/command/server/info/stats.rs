@@ -3,28 +3,27 @@
 use super::Text;
 use crate::command::acl::Reason;
 use crate::command::context::SessionCx;
-use std::sync::atomic::Ordering::Relaxed;
 
 pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
     let status = &cx.server.status;
-    let (totals, rates, link) = (status.totals(), status.rates(), &status.link);
-    let downstream = &status.downstream;
+    let (totals, rates) = (status.totals(), status.rates());
+    let counts = status.counts();
     let kbps = |rate: f64| format!("{:.2}", rate / 1024.0);
-    text.field("total_connections_received", status.clients.accepted());
+    text.field("total_connections_received", counts.accepted);
     text.field("total_commands_processed", totals.commands_processed());
     text.field("instantaneous_ops_per_sec", rates.ops.round());
-    text.field("total_net_input_bytes", totals.net_in + link.bytes_in());
-    text.field("total_net_output_bytes", totals.net_out + link.bytes_out() + downstream.bytes_out());
-    text.field("total_net_repl_input_bytes", link.bytes_in());
-    text.field("total_net_repl_output_bytes", downstream.bytes_out());
+    text.field("total_net_input_bytes", totals.net_in + counts.link_in);
+    text.field("total_net_output_bytes", totals.net_out + counts.link_out + counts.downstream_out);
+    text.field("total_net_repl_input_bytes", counts.link_in);
+    text.field("total_net_repl_output_bytes", counts.downstream_out);
     text.field("instantaneous_input_kbps", kbps(rates.net_in + rates.repl_in));
     text.field("instantaneous_output_kbps", kbps(rates.net_out));
     text.field("instantaneous_input_repl_kbps", kbps(rates.repl_in));
     text.field("instantaneous_output_repl_kbps", "0.00");
-    text.field("rejected_connections", status.clients.rejected());
-    text.field("sync_full", downstream.syncs.of("full"));
-    text.field("sync_partial_ok", downstream.syncs.of("partial"));
-    text.field("sync_partial_err", downstream.partial_refused.load(Relaxed));
+    text.field("rejected_connections", counts.rejected);
+    text.field("sync_full", counts.syncs_full);
+    text.field("sync_partial_ok", counts.syncs_partial);
+    text.field("sync_partial_err", counts.syncs_refused);
     text.fixed(
         "expired_subkeys:0 expired_keys:0 expired_stale_perc:0.00 \
          expired_time_cap_reached_count:0 expire_cycle_cpu_milliseconds:0 evicted_keys:0",
@@ -51,7 +50,7 @@ pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
     text.fixed("unexpected_error_replies:0");
     text.field("total_error_replies", totals.error_replies());
     text.fixed("dump_payload_sanitizations:0 client_query_buffer_limit_disconnections:0");
-    text.field("client_output_buffer_limit_disconnections", status.clients.evicted());
+    text.field("client_output_buffer_limit_disconnections", counts.cut);
     let denied = |reason| cx.server.users.log.count(reason);
     text.field("acl_access_denied_auth", denied(Reason::Auth));
     text.field("acl_access_denied_cmd", denied(Reason::Command));

@@ -1,11 +1,11 @@
 //! Three remoras deep, each node killed in turn, re-parenting, and the master's failover.
 
-use super::{Finally, assert_all_equal, stat, wait_linked, write_until};
+use super::load::{Load, WRITES_PER_SECOND};
+use super::{assert_all_equal, stat, wait_linked};
 use crate::support::real::Real;
-use crate::support::remora::Remora;
+use crate::support::remora::{Remora, SOON};
 use crate::support::{chance, wait};
 use crate::workload::generate::{Features, Generator};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const FLAGS: [&str; 6] = ["--repl-diskless-sync-delay", "0", "--repl-backlog-size", "64mb", "--io-threads", "1"];
@@ -47,50 +47,66 @@ fn resumed(remora: &Remora) -> f64 {
     remora.metric_or_zero("remora_partial_syncs_total")
 }
 
-/// Three remoras one below the other, at rest and then under writes while each in turn is killed: `kill -9`, as `drop` does.
+/// Three remoras one below the other, while the master takes 10 000 writes a second, and each of them killed in turn under
+/// the same writes: `kill -9`, as `drop` does.
 #[test]
 fn three_remoras_deep_each_node_killed_in_turn_all_end_equal() {
+    const NAME: &str = "three_remoras_deep_each_node_killed_in_turn_all_end_equal";
     let Some(mut master) = Real::start("redis-8.0", &["--repl-backlog-size 64mb"]) else { return };
-    let mut rng = chance::seeded("three_remoras_deep_each_node_killed_in_turn_all_end_equal");
-    let done = AtomicBool::new(false);
-    let (first, third, fourth) = std::thread::scope(|scope| {
-        let generator = Generator::new(rng.fork(), Features::of("redis-8.0"));
-        let again = Generator::new(rng, Features::of("redis-8.0"));
-        let writer = scope.spawn(|| write_until(master.client(), generator, &done));
-        let _until = Finally(&done);
+    let mut rng = chance::seeded(NAME);
+    let mut generator = || Generator::new(rng.fork(), Features::of("redis-8.0"));
+    let (before, again) = (generator(), generator());
+    let load = Load::default();
+    let [first, second, third] = std::thread::scope(|scope| {
+        let _during = load.during();
+        scope.spawn(|| load.write("three remoras", master.client(), before));
+        load.seconds(0.3);
         let first = follow(master.port);
+        load.seconds(0.3);
         let second = follow(first.port);
+        load.seconds(0.3);
         let third = follow(second.port);
-        done.store(true, Ordering::SeqCst);
-        writer.join().expect("the writer");
-        let mut below = [("first", first.client()), ("second", second.client()), ("third", third.client())];
-        assert_all_equal(&mut master.client(), &mut below);
-        done.store(false, Ordering::SeqCst);
-        scope.spawn(|| write_until(master.client(), again, &done));
+        load.seconds(1.0);
+        [first, second, third]
+    });
+    let mut below = [("first", first.client()), ("second", second.client()), ("third", third.client())];
+    assert_all_equal(&mut master.client(), &mut below);
+    let load = Load::default();
+    let (first, third, fourth) = std::thread::scope(|scope| {
+        let _during = load.during();
+        scope.spawn(|| load.write("nodes killed in turn", master.client(), again));
+        load.seconds(0.5);
         // The one in the middle dies: the last goes one up, and resumes there.
         drop(second);
         follow_instead("the third", &third, first.port);
+        load.seconds(0.5);
         // Another takes the middle, and the last goes below it.
         let second = follow(first.port);
         wait_past_the_start_of("the third", &third, &second);
         follow_instead("the third", &third, second.port);
-        // The topmost dies: the middle goes to the master, the last keeps its link and resumes nothing.
+        load.seconds(0.5);
+        // The topmost dies: the middle goes to the master, and cuts the last once, so that it hears who is above it now.
         drop(first);
         follow_instead("the second", &second, master.port);
+        wait::until("the third has heard of it", SOON, || resumed(&third) == 3.0);
+        load.seconds(0.5);
         // Straight to the master, and back below another remora.
         follow_instead("the third", &third, master.port);
         follow_instead("the third", &third, second.port);
+        load.seconds(0.5);
         // The last of three dies and is replaced: nobody above notices.
         drop(follow(third.port));
         let fourth = follow(third.port);
+        load.seconds(0.5);
         (second, third, fourth)
     });
+    assert!(load.written() >= 3 * WRITES_PER_SECOND, "{} writes beside all of that", load.written());
     for (name, remora) in [("second", &first), ("third", &third), ("fourth", &fourth)] {
         assert_eq!(further_full_syncs(remora), 0.0, "the {name} was to resume each time");
     }
-    // One up, below the new middle, to the master, and back; the middle to the master.
+    // One up, below the new middle, behind the middle's move, to the master, and back; the middle to the master.
     let partial = [&first, &third, &fourth].map(resumed);
-    assert_eq!(partial, [1.0, 4.0, 0.0], "partial resyncs of the second, the third and the fourth");
+    assert_eq!(partial, [1.0, 5.0, 0.0], "partial resyncs of the second, the third and the fourth");
     let mut given = master.client();
     assert_eq!(
         (stat(&mut given, "sync_full"), stat(&mut given, "sync_partial_ok")),
@@ -153,11 +169,12 @@ fn a_real_replica_moves_between_master_and_remoras_without_a_full_sync() {
     let replicaof = format!("--replicaof 127.0.0.1 {}", first.port);
     let sub = Real::start(server, &[&replicaof]).expect("the server is here");
     wait_linked(server, &mut sub.client());
-    let done = AtomicBool::new(false);
+    let load = Load::default();
     std::thread::scope(|scope| {
+        let _during = load.during();
         let generator = Generator::new(rng, Features::of(server));
-        scope.spawn(|| write_until(master.client(), generator, &done));
-        let _until = Finally(&done);
+        scope.spawn(|| load.write("a real replica moves", master.client(), generator));
+        load.seconds(0.3);
         // From the master to a remora it may come with more than the remora has yet.
         for port in [second.port, master.port, first.port, master.port, second.port] {
             let mut client = sub.client();
@@ -166,6 +183,7 @@ fn a_real_replica_moves_between_master_and_remoras_without_a_full_sync() {
                 let info = client.info("replication");
                 info["master_port"] == port.to_string() && info["master_link_status"] == "up"
             });
+            load.seconds(0.3);
         }
     });
     assert_all_equal(&mut master.client(), &mut [("the replica", sub.client()), ("second", second.client())]);

@@ -4,15 +4,14 @@ mod deep;
 mod handshake;
 mod life;
 mod limits;
+mod load;
 mod real;
 mod rings;
 
 use crate::support::client::Client;
 use crate::support::compare::differing_keys;
 use crate::support::remora::master_offset;
-use crate::support::wait::{self, Finally};
-use crate::workload::generate::Generator;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::support::wait;
 use std::time::Duration;
 
 /// Waits until every one of these has the master's offset and digest. While a master deletes what expires, the digests
@@ -38,21 +37,6 @@ fn assert_all_equal(master: &mut Client, below: &mut [(&str, Client)]) {
             panic!("{name} is not equal: {seen}; keys:\n{}", differing_keys(master, client).join("\n"));
         }
     }
-}
-
-/// Writes random requests to a master until it is told to stop.
-fn write_until(mut client: Client, mut generator: Generator, done: &AtomicBool) -> usize {
-    let mut written = 0;
-    while !done.load(Ordering::SeqCst) {
-        let mut requests = Vec::new();
-        while requests.len() < 100 {
-            generator.step(&mut requests);
-        }
-        client.pipeline(&requests);
-        written += requests.len();
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    written
 }
 
 /// A counter of INFO stats.

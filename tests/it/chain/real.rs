@@ -1,9 +1,11 @@
-//! Each of the five real servers below remora, with random writes going on.
+//! Each of the five real servers below remora, while its master takes 10 000 random writes a second.
 
-use super::{Finally, assert_all_equal, stat, wait_linked, write_until};
+use super::load::{Load, WRITES_PER_SECOND};
+use super::{assert_all_equal, stat, wait_linked};
 use crate::support::proxy::Proxy;
 use crate::support::real::{Real, for_each_master};
 use crate::support::remora::{Remora, SOON};
+use crate::support::wait::Finally;
 use crate::support::{chance, wait};
 use crate::workload::generate::{Features, Generator};
 use std::sync::atomic::AtomicBool;
@@ -33,23 +35,26 @@ fn a_real_server_below_ends_equal_through_cuts_and_restarts(server: &str) {
     remora.wait_linked();
     let proxy = Proxy::to(remora.port);
     let replicaof = format!("--replicaof 127.0.0.1 {}", proxy.port);
-    let done = AtomicBool::new(false);
+    let load = Load::default();
     let mut sub = std::thread::scope(|scope| {
-        scope.spawn(|| write_until(master.client(), generator, &done));
-        let _until = Finally(&done);
+        let _during = load.during();
+        scope.spawn(|| load.write(server, master.client(), generator));
+        load.seconds(0.5);
         let mut sub = Real::start(server, &[&replicaof]).expect("the server is here");
         wait_linked(server, &mut sub.client());
-        cut_and_resume(&remora, &proxy, &sub);
-        restart_and_resume(&remora, &mut sub);
+        cut_and_resume(&load, &remora, &proxy, &sub);
+        restart_and_resume(&load, &remora, &mut sub);
+        load.seconds(0.5);
         sub
     });
+    assert!(load.written() >= 3 * WRITES_PER_SECOND, "{} writes beside all of that", load.written());
     assert_eq!(stat(&mut remora.client(), "sync_full"), 1, "a cut or a restart must end in a partial resync");
     assert_all_equal(&mut master.client(), &mut [("remora", remora.client()), (server, sub.client())]);
     sub.kill();
 }
 
-/// Cuts the link of the sub-replica a few times within its bytes.
-fn cut_and_resume(remora: &Remora, proxy: &Proxy, sub: &Real) {
+/// Cuts the link of the sub-replica a few times within its bytes, and lets it be for half a second each time.
+fn cut_and_resume(load: &Load, remora: &Remora, proxy: &Proxy, sub: &Real) {
     let mut client = remora.client();
     for n in 1..=3 {
         let resumed = stat(&mut client, "sync_partial_ok");
@@ -58,15 +63,17 @@ fn cut_and_resume(remora: &Remora, proxy: &Proxy, sub: &Real) {
             stat(&mut client, "sync_partial_ok") > resumed
         });
         wait_linked(&sub.name, &mut sub.client());
+        load.seconds(0.5);
     }
 }
 
 /// Stops the sub-replica as an operator does, and starts it again with what it saved.
-fn restart_and_resume(remora: &Remora, sub: &mut Real) {
+fn restart_and_resume(load: &Load, remora: &Remora, sub: &mut Real) {
     let mut client = remora.client();
     let resumed = stat(&mut client, "sync_partial_ok");
     let _ = sub.client().try_call("SHUTDOWN SAVE");
     wait::until("the sub-replica is gone", SOON, || remora.replication("connected_slaves") == "0");
+    load.seconds(0.5);
     sub.restart();
     wait_linked(&sub.name, &mut sub.client());
     assert!(stat(&mut client, "sync_partial_ok") > resumed, "a restart ends in a partial resync");

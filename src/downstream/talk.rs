@@ -115,14 +115,16 @@ impl Talk<'_> {
             self.member.lives(UnixMs::now());
             self.alive = self.alive.map(|_| self.feed.now());
         }
+        let seconds = self.feed.settings().repl_timeout_s;
         if let Some(offset) = heard.acked {
-            self.acked = true;
+            if !std::mem::replace(&mut self.acked, true) {
+                self.wire.expect_acknowledgements(Duration::from_secs(seconds));
+            }
             self.numbers.set_acked(offset, UnixMs::now());
         }
         if self.feed.is_draining() && self.numbers.phase() != SubReplicaPhase::Online {
             return Err(Cut::Shutdown);
         }
-        let seconds = self.feed.settings().repl_timeout_s;
         match self.alive {
             Some(alive) if self.feed.now().duration_since(alive) > Duration::from_secs(seconds) => {
                 Err(Cut::Silent { seconds })

@@ -63,10 +63,19 @@ impl Wire {
     /// From now on its own signs of life tell whether the peer is there: one that loads a snapshot takes nothing for
     /// minutes, and the kernel would give it up.
     pub(super) fn trust_signs_of_life(&self) {
+        self.set_user_timeout(None);
+    }
+
+    /// From now on the kernel tells again, as at first.
+    pub(super) fn expect_acknowledgements(&self, timeout: Duration) {
+        self.set_user_timeout(Some(timeout));
+    }
+
+    fn set_user_timeout(&self, timeout: Option<Duration>) {
         if !self.socket.is_unix()
-            && let Err(error) = SockRef::from(&self.socket).set_tcp_user_timeout(None)
+            && let Err(error) = SockRef::from(&self.socket).set_tcp_user_timeout(timeout)
         {
-            tracing::debug!(%error, "the timeout of a sub-replica's socket could not be lifted");
+            tracing::debug!(%error, "the timeout of a sub-replica's socket could not be changed");
         }
     }
 
@@ -179,6 +188,26 @@ mod tests {
             .await
             .map(|()| all)
         })
+    }
+
+    #[test]
+    fn the_kernel_gives_up_a_peer_that_acknowledges_nothing() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let _theirs = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (ours, _) = listener.accept().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let timeout = Duration::from_secs(17);
+            let wire = Wire::new(Accepted::Tcp(ours), Vec::new(), timeout).unwrap();
+            let of_the_socket = || SockRef::from(&wire.socket).tcp_user_timeout().unwrap().unwrap_or_default();
+            assert_eq!(of_the_socket(), timeout);
+            assert!(SockRef::from(&wire.socket).keepalive().unwrap());
+            wire.trust_signs_of_life();
+            assert_eq!(of_the_socket(), Duration::ZERO, "while it loads");
+            wire.expect_acknowledgements(timeout);
+            assert_eq!(of_the_socket(), timeout);
+        });
     }
 
     #[test]

@@ -23,11 +23,12 @@ const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// Connects to a master.
 pub(super) async fn connect(master: &Master, config: &Config, tls: &Tls) -> Result<Box<dyn Io>, LinkError> {
-    let limit = CONNECT_TIMEOUT.min(Duration::from_secs(config.repl_timeout_s.max(1)));
+    let timeout = Duration::from_secs(config.repl_timeout_s.max(1));
+    let limit = CONNECT_TIMEOUT.min(timeout);
     match &master.address {
         Address::Unix(path) => Ok(Box::new(within(limit, UnixStream::connect(path)).await?)),
         Address::Tcp { host, port } => {
-            let stream = within(limit, open(host, *port)).await?;
+            let stream = within(limit, open(host, *port, timeout)).await?;
             if config.tls_to(master) { encrypted(stream, host, tls).await } else { Ok(Box::new(stream)) }
         }
     }
@@ -38,11 +39,16 @@ async fn within<T>(limit: Duration, connecting: impl Future<Output = io::Result<
     timeout(limit, connecting).await.map_err(timed_out)?.map_err(LinkError::Connect)
 }
 
-async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
+/// A connection that the kernel gives up once nothing that we say is acknowledged for `timeout`: a master that is gone
+/// without a word is noticed as soon as one that is silent.
+async fn open(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30));
-    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    let interval = timeout / 3 + Duration::from_secs(1);
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(interval);
+    let options = SockRef::from(&stream);
+    options.set_tcp_keepalive(&keepalive)?;
+    options.set_tcp_user_timeout(Some(timeout))?;
     Ok(stream)
 }
 
@@ -65,4 +71,22 @@ async fn encrypted(stream: TcpStream, host: &str, tls: &Tls) -> Result<Box<dyn I
         None => LinkError::Tls(error.to_string()),
     })?;
     Ok(Box::new(stream))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_gives_up_a_master_that_acknowledges_nothing() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let timeout = Duration::from_secs(23);
+            let stream = open("127.0.0.1", listener.local_addr().unwrap().port(), timeout).await.unwrap();
+            let options = SockRef::from(&stream);
+            assert_eq!(options.tcp_user_timeout().unwrap(), Some(timeout));
+            assert!(options.keepalive().unwrap() && stream.nodelay().unwrap());
+        });
+    }
 }

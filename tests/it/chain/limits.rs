@@ -1,6 +1,6 @@
 //! Many sub-replicas at once, and slow ones.
 
-use super::{assert_all_equal, stat};
+use super::{assert_all_equal, stat, wait_linked};
 use crate::support::chance;
 use crate::support::client::Client;
 use crate::support::follower::Follower;
@@ -141,6 +141,37 @@ fn one_that_says_nothing_is_cut_after_the_timeout() {
         remora.metric_or_zero("remora_subreplica_cuts_total{reason=\"timeout\"}") >= 1.0
     });
     assert_eq!(remora.replication("connected_slaves"), "1");
+}
+
+/// `kill -STOP`: its kernel acknowledges everything, and it takes nothing.
+#[test]
+fn a_real_replica_that_is_stopped_is_cut_and_comes_back_when_it_goes_on() {
+    let Some(master) = Real::start("valkey-9.1", &["--repl-ping-replica-period 1"]) else { return };
+    let flags = ["--repl-diskless-sync-delay", "0", "--repl-backlog-size", "4mb", "--repl-timeout", "3"];
+    let limit = ["--client-output-buffer-limit", "replica 4mb 0 0"];
+    let remora = Remora::follow(master.port, &[&flags[..], &limit].concat());
+    remora.wait_linked();
+    let sub = Real::start("redis-8.0", &[&format!("--replicaof 127.0.0.1 {}", remora.port)]).expect("it is here");
+    wait_linked("the real one", &mut sub.client());
+    let cuts =
+        |reason: &str| remora.metric_or_zero(&format!("remora_subreplica_cuts_total{{reason=\"{reason}\"}}"));
+    let mut client = master.client();
+    sub.signal("STOP");
+    wait::until("it is cut", SOON, || cuts("timeout") == 1.0);
+    remora.wait_logged(&["sub-replica is cut", "nothing was heard of it for repl-timeout (3 s)"]);
+    sub.signal("CONT");
+    wait::until("it resumes", SOON, || stat(&mut remora.client(), "sync_partial_ok") == 1);
+    wait_linked("the real one", &mut sub.client());
+
+    remora.client().must("CONFIG SET repl-timeout 60");
+    sub.signal("STOP");
+    wait::until("it is cut", SOON, || {
+        fill(&mut client, 1000, 1000);
+        cuts("output-buffer-hard") == 1.0
+    });
+    remora.wait_logged(&["sub-replica is cut", "hard limit of client-output-buffer-limit replica (4194304)"]);
+    sub.signal("CONT");
+    assert_all_equal(&mut client, &mut [("remora", remora.client()), ("the real one", sub.client())]);
 }
 
 #[test]

@@ -112,6 +112,13 @@ impl Real {
         self.child.id()
     }
 
+    /// Sends a signal (`STOP`, `CONT`).
+    #[allow(dead_code, reason = "the benches do not use it")]
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(status.expect("running kill").success(), "kill -{name}");
+    }
+
     /// Redis before 7.0?
     pub fn is_before_redis_7(&self) -> bool {
         self.name == "redis-6.0"

@@ -8,6 +8,7 @@
 
 use remora::allocator::memory;
 use remora::clock::instant;
+use remora::config::UseSettings;
 use remora::dataset::capture::Capture;
 use remora::dataset::gate::{Reader, gate};
 use remora::dataset::{Dataset, Dialect, EncodingLimits, StrForm};
@@ -53,7 +54,7 @@ fn snapshot(reader: &mut Reader, bytes_per_s: u64) -> Seen {
     let mut seen = Seen::default();
     let began = instant();
     let mut capture: Capture<SnapshotWriter> =
-        reader.read(|data| data.capture(SnapshotWriter::new(Dialect::default(), data)));
+        reader.read(|data| data.capture(SnapshotWriter::new(Dialect::default(), data, UseSettings::default())));
     loop {
         let start = instant();
         let done = reader.read(|data| capture.advance(data, SLICE));

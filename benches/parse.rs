@@ -6,7 +6,6 @@
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use bytes::Bytes;
-use remora::dataset::EncodingLimits;
 use remora::rdb::crc64::checksum;
 use remora::rdb::load::{LoadSettings, Progress, load};
 use remora::rdb::opcode;
@@ -27,8 +26,7 @@ fn main() {
     let value_bytes = numbers.next().unwrap_or(100) as usize;
     let snapshot = Bytes::from(snapshot(keys, value_bytes));
     for _ in 0..if smoke { 1 } else { 3 } {
-        let (mut rest, settings) =
-            (snapshot.clone(), LoadSettings { databases: 16, limits: EncodingLimits::default() });
+        let (mut rest, settings) = (snapshot.clone(), LoadSettings { databases: 16, ..LoadSettings::default() });
         let chunks = move || Ok((!rest.is_empty()).then(|| rest.split_to(rest.len().min(CHUNK_BYTES))));
         let mut source = Source::new(chunks).expecting(snapshot.len() as u64);
         let (start, cpu) = (remora::clock::instant(), cpu_seconds());

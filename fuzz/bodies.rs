@@ -125,7 +125,7 @@ fn applied(data: &[u8], piece: usize) -> (Dataset, u64) {
 }
 
 fn load_from(mut source: Source<'_>) -> Result<Loaded, LoadError> {
-    let settings = LoadSettings { databases: 16, limits: EncodingLimits::default() };
+    let settings = LoadSettings { databases: 16, ..LoadSettings::default() };
     load(&mut source, &settings, &Progress::default())
 }
 

@@ -156,7 +156,7 @@ impl Client {
         change(&mut self.names.lock());
     }
 
-    /// CLIENT NO-EVICT and NO-TOUCH: shown, without another meaning here (nothing is evicted, no key is touched).
+    /// CLIENT NO-EVICT, shown without another meaning (nothing is evicted), and NO-TOUCH.
     pub(super) fn set_flags(&self, no_evict: Option<bool>, no_touch: Option<bool>) {
         if let Some(on) = no_evict {
             self.no_evict.store(on, Relaxed);
@@ -164,6 +164,12 @@ impl Client {
         if let Some(on) = no_touch {
             self.no_touch.store(on, Relaxed);
         }
+    }
+
+    /// What it reads is no use of the keys.
+    #[inline]
+    pub fn is_no_touch(&self) -> bool {
+        self.no_touch.load(Relaxed)
     }
 
     pub(super) fn set_user(&self, user: &Arc<User>) {

@@ -9,7 +9,7 @@ use crate::dataset::set::Set;
 use crate::dataset::stream::Stream;
 use crate::dataset::zset::ZSet;
 use crate::dataset::{
-    Dataset, Dialect, EncodingLimits, EntryRef, Keyspace, StrForm, Trash, Value, ValueMut, ValueRef,
+    Dataset, Dialect, EncodingLimits, EntryRef, Keyspace, StrForm, Trash, Uses, Value, ValueMut, ValueRef,
 };
 use crate::hub::Effects;
 use crate::position::DbIndex;
@@ -76,6 +76,10 @@ pub struct ReadCx<'a> {
     pub may_wait: bool,
     /// As whose server it is answered.
     pub compat: Compat,
+    /// How uses of keys are recorded.
+    pub uses: Uses,
+    /// What the client looks up is no use (CLIENT NO-TOUCH).
+    pub no_touch: bool,
 }
 
 impl<'a> ReadCx<'a> {
@@ -89,8 +93,20 @@ impl<'a> ReadCx<'a> {
         self.data.db(self.db).ok_or(Refusal::DB_OUT_OF_RANGE)
     }
 
-    /// A key that is there and not logically expired, whatever it holds. Counts as a hit or a miss.
+    /// A key that is there and not logically expired, whatever it holds. A use of it, and a hit or a miss.
+    #[inline]
     pub fn find(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
+        let found = self.glance(key)?;
+        if let Some(entry) = found
+            && !self.no_touch
+        {
+            entry.mark_used(&self.uses);
+        }
+        Ok(found)
+    }
+
+    /// The same, but no use.
+    pub fn glance(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
         let Some(entry) = self.keyspace()?.get(key).filter(|entry| !entry.is_expired(self.now)) else {
             count_lookup(|counts| &mut counts.1);
             if KEEPS_MISSED.get() {
@@ -102,15 +118,14 @@ impl<'a> ReadCx<'a> {
         Ok(Some(entry))
     }
 
-    /// The same; a marked key is an error.
+    /// As `find`; a marked key is an error.
     pub fn lookup(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
-        match self.find(key)? {
-            Some(entry) => match entry.value() {
-                ValueRef::Marked(marked) => Err(Refusal::marked(&marked.module)),
-                _ => Ok(Some(entry)),
-            },
-            None => Ok(None),
-        }
+        self.find(key).and_then(unmarked)
+    }
+
+    /// As `glance`; a marked key is an error.
+    pub fn glimpse(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
+        self.glance(key).and_then(unmarked)
     }
 
     /// The string at a key; wrong type is an error.
@@ -151,6 +166,13 @@ impl<'a> ReadCx<'a> {
     }
 }
 
+fn unmarked(found: Option<EntryRef<'_>>) -> Result<Option<EntryRef<'_>>, Refusal> {
+    match found.map(|entry| entry.value()) {
+        Some(ValueRef::Marked(marked)) => Err(Refusal::marked(&marked.module)),
+        _ => Ok(found),
+    }
+}
+
 /// One command of the master's stream. Expiry is ignored here: an expired key is present (measured on all masters).
 #[derive(Debug)]
 pub struct ApplyCx<'a> {
@@ -185,13 +207,11 @@ impl ApplyCx<'_> {
         }
     }
 
-    /// The value at a key for reading (the sources of STORE commands); a marked one is an error.
+    /// The value at a key for reading (the sources of STORE commands), a use of it; a marked one is an error.
     pub fn peek(&self, key: &[u8]) -> Result<Option<ValueRef<'_>>, Refusal> {
         let keyspace = self.data.db(self.db).ok_or(Refusal::DB_OUT_OF_RANGE)?;
-        match keyspace.get(key).map(|entry| entry.value()) {
-            Some(ValueRef::Marked(marked)) => Err(Refusal::marked(&marked.module)),
-            value => Ok(value),
-        }
+        let found = keyspace.get(key).inspect(|entry| entry.mark_used(keyspace.uses()));
+        Ok(unmarked(found)?.map(|entry| entry.value()))
     }
 
     /// The bytes of the string at a key.
@@ -315,6 +335,18 @@ impl ApplyCx<'_> {
         self.before_store(key);
         let old = self.keyspace()?.insert(key, value, expiry);
         self.trash.value(old);
+        Ok(())
+    }
+
+    /// Stores the result of a set operation. Before Redis 7 it is a new key, whose use does not count on from the one that
+    /// was there. [`ApplyCx::changed`] must follow.
+    pub fn store_result(&mut self, key: &[u8], value: Value) -> Result<(), Refusal> {
+        self.before_store(key);
+        let is_new = self.limits().dialect.is_before_redis_7();
+        let keyspace = self.keyspace()?;
+        let removed = if is_new { keyspace.remove(key) } else { None };
+        let replaced = keyspace.insert(key, value, None);
+        self.trash.value(removed.map(|(value, _)| value).or(replaced));
         Ok(())
     }
 

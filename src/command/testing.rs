@@ -7,7 +7,7 @@ use super::row::{Row, Run, Until};
 use super::session::{After, Server, Session as ClientSession};
 use super::table;
 use crate::clock::UnixMs;
-use crate::config::{Compat, Config, LiveConfig, Master};
+use crate::config::{Compat, Config, LiveConfig, Master, UseSettings};
 use crate::dataset::{Dataset, EncodingLimits, Trash};
 use crate::hub::Effects;
 use crate::position::{DbIndex, Offset, Position, ReplId};
@@ -22,6 +22,8 @@ pub(crate) struct Bench {
     pub(crate) db: DbIndex,
     pub(crate) now: UnixMs,
     pub(crate) proto: Proto,
+    pub(crate) uses: UseSettings,
+    pub(crate) no_touch: bool,
 }
 
 impl Bench {
@@ -33,6 +35,8 @@ impl Bench {
             db: DbIndex(0),
             now: UnixMs(1_000_000_000),
             proto: Proto::Resp2,
+            uses: UseSettings::default(),
+            no_touch: false,
         }
     }
 
@@ -57,6 +61,8 @@ impl Bench {
         let apply = row.apply().ok_or_else(|| Refusal::text(format!("ERR {} is not applied", row.name)))?;
         let mut trash = Trash::default();
         let (db, now, effects) = (self.db, self.now, &mut Effects::default());
+        self.data.at_moment(self.uses, now);
+        self.data.begin_command(db);
         let mut cx = ApplyCx { data: &mut self.data, db, now, trash: &mut trash, effects };
         apply(&mut cx, &mut Args::new(&frame, &spans, skip))
     }
@@ -78,18 +84,28 @@ impl Bench {
         text.strip_suffix(' ').unwrap_or(&text).to_owned()
     }
 
+    fn read_cx(&self) -> ReadCx<'_> {
+        ReadCx {
+            data: &self.data,
+            db: self.db,
+            now: self.now,
+            may_wait: true,
+            compat: Compat::Auto,
+            uses: self.data.uses(self.uses, self.now),
+            no_touch: self.no_touch,
+        }
+    }
+
     fn answer(&self, words: &[Vec<u8>], reply: &mut Reply) -> Result<(), Refusal> {
         let (frame, spans) = frame(words);
         let (row, skip) = row_of(words)?;
         match row.run {
             Run::Read(read) => {
-                let cx =
-                    ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true, compat: Compat::Auto };
+                let cx = self.read_cx();
                 read(&cx, &mut Args::new(&frame, &spans, skip), reply)
             }
             Run::Wait(read) => {
-                let cx =
-                    ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true, compat: Compat::Auto };
+                let cx = self.read_cx();
                 let asked = read(&cx, &mut Args::new(&frame, &spans, skip), reply)?;
                 if let Some(asked) = asked {
                     let text = |words: &[Vec<u8>]| String::from_utf8_lossy(&words.join(&b' ')).into_owned();
@@ -104,8 +120,7 @@ impl Bench {
                 Ok(())
             }
             Run::Walk(walk) => reply.deferred(Reply::array, |reply| {
-                let cx =
-                    ReadCx { data: &self.data, db: self.db, now: self.now, may_wait: true, compat: Compat::Auto };
+                let cx = self.read_cx();
                 let (mut cursor, mut all) = (0, 0);
                 loop {
                     let (next, found) = walk(&cx, &mut Args::new(&frame, &spans, skip), cursor, reply)?;

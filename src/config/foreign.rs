@@ -80,7 +80,6 @@ pub(super) static FIXED: &[(&str, &str)] = &[
     ("list-compress-depth", "0"),
     ("maxmemory", "0"),
     ("maxmemory-clients", "0"),
-    ("maxmemory-policy", "noeviction"),
     ("min-replicas-to-write", "0"),
     ("min-slaves-to-write", "0"),
     ("oom-score-adj", "no"),
@@ -175,7 +174,7 @@ const IGNORED: &str = "
     cluster-require-full-coverage cluster-slave-no-failover cluster-slave-validity-factor
     cluster-slot-migration-log-max-len cluster-slot-stats-enabled crash-log-enabled
     crash-memcheck-enabled extended-redis-compatibility gopher-enabled hash-seed hide-user-data-from-log
-    ignore-warnings key-load-delay lfu-decay-time lfu-log-factor loadmodule loadmodule-noreply
+    ignore-warnings key-load-delay loadmodule loadmodule-noreply
     locale-collate log-timestamp-format lua-replicate-commands max-new-connections-per-cycle
     max-new-tls-connections-per-cycle maxmemory-eviction-tenacity maxmemory-samples min-replicas-max-lag
     min-slaves-max-lag mptcp no-appendfsync-on-rewrite oom-score-adj-values prefetch-batch-max-size

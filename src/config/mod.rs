@@ -16,6 +16,7 @@ mod rewrite;
 mod sentinel;
 mod table;
 mod tls;
+mod uses;
 mod value;
 
 pub use events::EventClasses;
@@ -25,6 +26,7 @@ pub use master::{Address, Master};
 pub use sentinel::Sentinels;
 pub use table::{SETTINGS, Setting};
 pub use tls::{AuthClients, TlsProtocols, TlsSettings};
+pub use uses::{MaxmemoryPolicy, UseSettings};
 pub use value::{
     AckMode, BindAddress, Compat, DebugCommand, DisklessLoad, LogFormat, LogLevel, OutputLimit, OutputLimits,
     Percentile, PubsubDefault, Secret, SubReplicaDialect, UserChange, UserLine, split_words,
@@ -121,6 +123,8 @@ pub struct Config {
     pub output_limits: OutputLimits,
     /// Sizes of compact encodings.
     pub encodings: Encodings,
+    /// What is remembered of the use of keys.
+    pub uses: UseSettings,
     /// Which changes of keys are told to subscribers.
     pub notify_keyspace_events: EventClasses,
     /// Most keys that are remembered for clients that track.
@@ -295,6 +299,7 @@ impl Default for Config {
             sentinel_auth_pass: None,
             output_limits: OutputLimits::default(),
             encodings: Encodings::default(),
+            uses: UseSettings::default(),
             notify_keyspace_events: EventClasses::default(),
             tracking_table_max_keys: TRACKED_KEYS_DEFAULT,
             slowlog_log_slower_than_us: 10_000,

@@ -5,7 +5,7 @@ use super::value::{
     self, AckMode, BindAddress, Compat, DebugCommand, DisklessLoad, LogFormat, LogLevel, Percentile,
     PubsubDefault, Secret, SubReplicaDialect,
 };
-use super::{Config, EventClasses, Master, Sentinels, tls};
+use super::{Config, EventClasses, Master, Sentinels, tls, uses};
 use crate::limits::LAG_PROBE_INTERVAL_MS_MIN;
 
 /// Reads the words of a value into the field of a config; the complaint is worded for people.
@@ -99,7 +99,8 @@ impl Setting {
 }
 
 /// All settings, in the order of `--help`.
-pub static SETTINGS: &[Setting] = &joined::<{ GENERAL.len() + tls::ROWS.len() }>(&[GENERAL, tls::ROWS]);
+pub static SETTINGS: &[Setting] =
+    &joined::<{ GENERAL.len() + uses::ROWS.len() + tls::ROWS.len() }>(&[GENERAL, uses::ROWS, tls::ROWS]);
 
 /// The rows of several files as one table.
 const fn joined<const N: usize>(files: &[&[Setting]]) -> [Setting; N] {

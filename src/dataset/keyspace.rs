@@ -10,6 +10,7 @@
 use super::capture::Watcher;
 use super::entry::Entry;
 use super::segment::{BUCKETS, ENTRIES_MAX, Segment, hash};
+use super::uses::{Stamp, Uses};
 use super::value::{StrForm, Value, ValueKind, ValueMut, ValueRef};
 use crate::clock::UnixMs;
 use parking_lot::Mutex;
@@ -35,6 +36,10 @@ pub struct Keyspace {
     len: usize,
     expires: usize,
     marked: usize,
+    /// How the writer records uses.
+    pub(super) uses: Uses,
+    /// The hashes of the two keys that the present command has used last.
+    used: [Option<u64>; 2],
     /// Who wants to see keys before they change. A capture begins under `&self`; the writer needs no lock.
     pub(super) watchers: Mutex<Vec<Watcher>>,
 }
@@ -59,6 +64,17 @@ impl<'a> EntryRef<'a> {
         self.0.expiry()
     }
 
+    /// When or how often it was used.
+    pub fn stamp(&self) -> Stamp {
+        self.0.stamp()
+    }
+
+    /// Records a use, see [`Entry::mark_used`].
+    #[inline]
+    pub fn mark_used(&self, uses: &Uses) {
+        self.0.mark_used(uses);
+    }
+
     /// What was asked of the allocator for the entry itself, see [`Entry::blocks`].
     pub fn blocks(&self) -> [usize; 3] {
         self.0.blocks()
@@ -71,6 +87,29 @@ impl<'a> EntryRef<'a> {
 }
 
 impl Keyspace {
+    /// An empty database in which uses are recorded like this.
+    pub(super) fn new(uses: Uses) -> Self {
+        let mut empty = Self::default();
+        empty.uses = uses;
+        empty
+    }
+
+    /// Takes everything out; the next key is used like these.
+    #[must_use = "dropping many keys takes long: hand them to the reaper"]
+    pub fn take_all(&mut self) -> Self {
+        std::mem::replace(self, Self::new(self.uses))
+    }
+
+    /// How the writer records uses.
+    pub fn uses(&self) -> &Uses {
+        &self.uses
+    }
+
+    /// The next command begins: a key counts as used once by each.
+    pub(super) fn begin_command(&mut self) {
+        self.used = [None; 2];
+    }
+
     /// Number of keys, logically expired ones included.
     pub fn len(&self) -> usize {
         self.len
@@ -173,21 +212,29 @@ impl Keyspace {
 
     /// Stores a value under a key, replacing value and expiry; answers what was replaced.
     pub fn insert(&mut self, key: &[u8], value: Value, expiry: Option<UnixMs>) -> Option<Value> {
+        self.insert_stamped(key, value, expiry, None)
+    }
+
+    /// The same; a key that was not there gets this stamp, if one is given.
+    pub fn insert_stamped(
+        &mut self,
+        key: &[u8],
+        value: Value,
+        expiry: Option<UnixMs>,
+        stamp: Option<Stamp>,
+    ) -> Option<Value> {
         let hash = hash(key);
-        let entry = Entry::new(key, value, expiry);
+        let fresh = stamp.unwrap_or_else(|| self.uses.fresh());
+        let Some(slot) = self.find_slot(hash, key) else {
+            self.add(hash, Entry::new(key, value, expiry, fresh));
+            return None;
+        };
+        let entry = Entry::new(key, value, expiry, slot.as_ref().map_or(fresh, Entry::stamp));
         let marked = entry.kind() == ValueKind::Marked;
-        match self.find_slot(hash, key) {
-            Some(slot) => {
-                let old = slot.replace(entry);
-                self.replaced(expiry, old.as_ref());
-                self.marked += usize::from(marked);
-                old.map(Entry::into_value)
-            }
-            None => {
-                self.add(hash, entry);
-                None
-            }
-        }
+        let old = slot.replace(entry);
+        self.replaced(expiry, old.as_ref());
+        self.marked += usize::from(marked);
+        old.map(Entry::into_value)
     }
 
     /// Stores a string under a key, replacing value and expiry; answers a replaced container, no string. Costs one
@@ -199,25 +246,47 @@ impl Keyspace {
         form: StrForm,
         expiry: Option<UnixMs>,
     ) -> Option<Value> {
+        self.set_string_stamped(key, bytes, form, expiry, None)
+    }
+
+    /// The same; a key that was not there gets this stamp, if one is given.
+    pub fn set_string_stamped(
+        &mut self,
+        key: &[u8],
+        bytes: &[u8],
+        form: StrForm,
+        expiry: Option<UnixMs>,
+        stamp: Option<Stamp>,
+    ) -> Option<Value> {
         let hash = hash(key);
+        let fresh = stamp.unwrap_or_else(|| self.uses.fresh());
         let Some(slot) = self.find_slot(hash, key) else {
-            self.add(hash, Entry::string(key, bytes, form, expiry));
+            self.add(hash, Entry::string(key, bytes, form, expiry, fresh));
             return None;
         };
         if slot.as_mut().is_some_and(|entry| entry.overwrite_string(bytes, form, expiry)) {
             return None;
         }
-        let old = slot.replace(Entry::string(key, bytes, form, expiry));
+        let stamp = slot.as_ref().map_or(fresh, Entry::stamp);
+        let old = slot.replace(Entry::string(key, bytes, form, expiry, stamp));
         self.replaced(expiry, old.as_ref());
         old.filter(|old| old.kind() != ValueKind::Str).map(Entry::into_value)
     }
 
-    /// The slot of a key that is there, to change it.
+    /// The slot of a key that is there, to change it: a use, the first time in a command.
     fn find_slot(&mut self, hash: u64, key: &[u8]) -> Option<&mut Option<Entry>> {
         self.before_change(hash, key);
+        let (uses, is_first) = (self.uses, !self.used.contains(&Some(hash)));
+        if is_first {
+            self.used = [Some(hash), self.used[0]];
+        }
         let segment = self.segment_mut(hash)?;
         let place = segment.find(hash, key)?;
-        Some(segment.slot_mut(place))
+        let slot = segment.slot_mut(place);
+        if is_first && let Some(entry) = slot {
+            entry.mark_used(&uses);
+        }
+        Some(slot)
     }
 
     /// Puts in an entry whose key is not there.
@@ -298,6 +367,13 @@ impl Keyspace {
         }
     }
 
+    /// Says when or how often a key was used, if it is there.
+    pub fn set_stamp(&mut self, key: &[u8], stamp: Stamp) {
+        if let Some(Some(entry)) = self.entry_slot(key) {
+            entry.set_stamp(stamp);
+        }
+    }
+
     /// Sets or takes away the expiry; `false` if the key is missing.
     pub fn set_expiry(&mut self, key: &[u8], expiry: Option<UnixMs>) -> bool {
         let Some(slot) = self.entry_slot(key) else { return false };
@@ -327,7 +403,7 @@ impl Keyspace {
     /// Joins the segment of a hash with its neighbour if both are nearly empty; frees everything with the last key.
     fn merge_around(&mut self, hash: u64) {
         if self.len == 0 {
-            *self = Self::default();
+            drop(self.take_all());
             return;
         }
         let at = self.directory[self.slot(hash)] as usize;

@@ -22,15 +22,18 @@ pub mod set;
 pub mod stream;
 pub mod string;
 pub mod trash;
+pub mod uses;
 pub mod value;
 pub mod weight;
 pub mod zset;
 
 pub use keyspace::{EntryRef, Keyspace};
 pub use trash::Trash;
+pub use uses::{Stamp, Statistic, Uses};
 pub use value::{Marked, StrForm, Value, ValueKind, ValueMut, ValueRef};
 
-use crate::config::{Compat, Encodings};
+use crate::clock::UnixMs;
+use crate::config::{Compat, Encodings, UseSettings};
 use crate::position::{DbIndex, Position, ReplId};
 use functions::Functions;
 use packed::listpack::BackLengths;
@@ -101,6 +104,11 @@ impl Dialect {
 
     /// XCLAIM creates its consumer even if there is nothing to claim (Redis 7.2+, Valkey).
     pub fn claims_create_consumers(self) -> bool {
+        self.has_set_listpacks()
+    }
+
+    /// A key that is renamed or moved counts as a new one that nobody has used (Redis 7.2+, Valkey).
+    pub fn moves_make_new_keys(self) -> bool {
         self.has_set_listpacks()
     }
 
@@ -201,6 +209,10 @@ pub struct Dataset {
     /// Encoding limits and the master's dialect: what the data are like. How clients are answered is `dialect()` of the
     /// contexts.
     pub limits: EncodingLimits,
+    /// Which statistic of use the snapshot carried that this dataset was loaded from.
+    pub carried: Option<Statistic>,
+    /// How the writer records uses.
+    uses: Uses,
     torn: bool,
 }
 
@@ -214,6 +226,8 @@ impl Dataset {
             functions: Functions::default(),
             position,
             limits,
+            carried: None,
+            uses: Uses::default(),
             torn: false,
         }
     }
@@ -222,6 +236,30 @@ impl Dataset {
     /// ones, they are not, and reads answer LOADING. Asked inside the gate, where nothing can change in between.
     pub fn is_loaded(&self) -> bool {
         self.position.replid != ReplId::ZERO
+    }
+
+    /// How uses are recorded at this moment, by these settings.
+    #[inline]
+    pub fn uses(&self, settings: UseSettings, now: UnixMs) -> Uses {
+        Uses::new(settings, self.carried, now)
+    }
+
+    /// What the writer does from now on are uses at this moment. Costs a comparison, and a look at each database where
+    /// the clock of uses has moved.
+    pub fn at_moment(&mut self, settings: UseSettings, now: UnixMs) {
+        let uses = self.uses(settings, now);
+        if uses != self.uses {
+            self.uses = uses;
+            self.databases.iter_mut().for_each(|keyspace| keyspace.uses = uses);
+        }
+    }
+
+    /// The next command of the stream begins: a key counts as used once by each.
+    #[inline]
+    pub fn begin_command(&mut self, db: DbIndex) {
+        if let Some(keyspace) = self.databases.get_mut(db.0 as usize) {
+            keyspace.begin_command();
+        }
     }
 
     /// A transaction of the master was applied in part, so the data are those of no offset: nobody may be given them
@@ -264,7 +302,7 @@ impl Dataset {
     /// Makes sure that database `index` exists (a snapshot of a master with more databases than ours).
     pub fn grow_to(&mut self, index: DbIndex) {
         while self.databases.len() <= index.0 as usize {
-            self.databases.push(Keyspace::default());
+            self.databases.push(Keyspace::new(self.uses));
         }
     }
 

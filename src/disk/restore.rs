@@ -1,6 +1,7 @@
 //! Loading the file of the last run, on a thread of its own.
 
 use super::file;
+use crate::clock::UnixMs;
 use crate::config::Config;
 use crate::rdb::LoadError;
 use crate::rdb::load::{LoadSettings, Loaded, Progress, load};
@@ -66,7 +67,7 @@ impl Drop for Restoring {
 /// Begins to load the file in `dir`; `None` if there is none.
 pub fn restore(dir: &Path, config: &Config) -> io::Result<Option<Restoring>> {
     let Some((file, bytes)) = file::open(dir)? else { return Ok(None) };
-    let settings = LoadSettings { databases: config.databases, limits: config.encodings.into() };
+    let settings = LoadSettings::new(config, UnixMs::now());
     let progress = Arc::new(Progress::default());
     let (done, result) = oneshot::channel();
     let shared = Arc::clone(&progress);

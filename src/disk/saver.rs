@@ -156,13 +156,13 @@ impl Work {
 
     /// Begins a capture of data that have a place in a master's history and are what the master sent.
     fn begin(&mut self) -> Option<(Capture<SnapshotWriter>, Position, u64)> {
-        let diverged = self.status.diverged().is_some();
+        let (diverged, uses) = (self.status.diverged().is_some(), self.config.get().uses);
         self.reader.read(|data| {
             if diverged || data.is_torn() || !data.is_loaded() {
                 return None;
             }
             let keys = data.dbs().map(|(_, keyspace)| keyspace.len() as u64).sum();
-            Some((data.capture(SnapshotWriter::own(data)), data.position, keys))
+            Some((data.capture(SnapshotWriter::own(data, uses)), data.position, keys))
         })
     }
 

@@ -76,13 +76,14 @@ impl<'a> Making<'a> {
 
     /// Takes the moment: data, position and place in the backlog in one look through the gate.
     fn begin(&self) -> Result<Capture<SnapshotWriter>, Failure> {
+        let uses = self.feed.settings().uses;
         let begun = self.feed.read(|data| {
             if self.feed.is_unsound(data) {
                 return None;
             }
             let writer = match self.transfer.receiver {
-                Receiver::Remora => SnapshotWriter::own(data),
-                Receiver::Server(dialect) => SnapshotWriter::new(dialect, data),
+                Receiver::Remora => SnapshotWriter::own(data, uses),
+                Receiver::Server(dialect) => SnapshotWriter::new(dialect, data, uses),
             };
             let next = data.position.offset.advanced(1);
             let cursor = self.feed.backlog.attach(next);

@@ -4,7 +4,7 @@
 //! then inserts.
 
 use crate::clock::UnixMs;
-use crate::dataset::{Keyspace, StrForm};
+use crate::dataset::{Keyspace, Stamp, StrForm};
 
 /// Keys that wait together: what the processor can fetch at once, and some more.
 const KEYS_MAX: usize = 32;
@@ -23,6 +23,7 @@ struct Waiting {
     name_end: usize,
     end: usize,
     expiry: Option<UnixMs>,
+    stamp: Option<Stamp>,
 }
 
 impl Batch {
@@ -32,11 +33,11 @@ impl Batch {
     }
 
     /// Takes a key.
-    pub(super) fn push(&mut self, name: &[u8], value: &[u8], expiry: Option<UnixMs>) {
+    pub(super) fn push(&mut self, name: &[u8], value: &[u8], expiry: Option<UnixMs>, stamp: Option<Stamp>) {
         self.bytes.extend_from_slice(name);
         let name_end = self.bytes.len();
         self.bytes.extend_from_slice(value);
-        self.waiting.push(Waiting { name_end, end: self.bytes.len(), expiry });
+        self.waiting.push(Waiting { name_end, end: self.bytes.len(), expiry, stamp });
     }
 
     /// Time to insert.
@@ -50,18 +51,18 @@ impl Batch {
         for (name, ..) in self.keys() {
             keyspace.prefetch_bucket(name);
         }
-        for (name, value, expiry) in self.keys() {
-            drop(keyspace.set_string(name, value, StrForm::Auto, expiry));
+        for (name, value, key) in self.keys() {
+            drop(keyspace.set_string_stamped(name, value, StrForm::Auto, key.expiry, key.stamp));
         }
         self.waiting.clear();
         self.bytes.clear();
         keyspace.len() == expected
     }
 
-    fn keys(&self) -> impl Iterator<Item = (&[u8], &[u8], Option<UnixMs>)> {
+    fn keys(&self) -> impl Iterator<Item = (&[u8], &[u8], &Waiting)> {
         let starts = std::iter::once(0).chain(self.waiting.iter().map(|key| key.end));
         starts
             .zip(&self.waiting)
-            .map(|(start, key)| (&self.bytes[start..key.name_end], &self.bytes[key.name_end..key.end], key.expiry))
+            .map(|(start, key)| (&self.bytes[start..key.name_end], &self.bytes[key.name_end..key.end], key))
     }
 }

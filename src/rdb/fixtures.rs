@@ -7,8 +7,9 @@ use super::snapshot::SnapshotWriter;
 use super::source::Source;
 use super::{Fault, LoadError};
 use crate::clock::UnixMs;
+use crate::config::UseSettings;
 use crate::dataset::digest::{self, DigestStyle};
-use crate::dataset::{EncodingLimits, EntryRef, ValueRef};
+use crate::dataset::{EntryRef, ValueRef};
 use crate::position::DbIndex;
 use bytes::Bytes;
 use serde_json::Value as Json;
@@ -40,7 +41,7 @@ fn names() -> Vec<String> {
 }
 
 fn settings() -> LoadSettings {
-    LoadSettings { databases: 16, limits: EncodingLimits::default() }
+    LoadSettings { databases: 16, ..LoadSettings::default() }
 }
 
 fn load_slice(bytes: &[u8]) -> Result<Loaded, LoadError> {
@@ -266,7 +267,7 @@ fn everything(loaded: &Loaded) -> Vec<Detail> {
 fn nothing_is_lost_when_we_write_a_file_for_ourselves_and_load_it() {
     for name in names().iter().filter(|name| !name.starts_with("bad-")) {
         let loaded = load_slice(&read(&format!("{name}.rdb"))).unwrap();
-        let mut capture = loaded.dataset.capture(SnapshotWriter::own(&loaded.dataset));
+        let mut capture = loaded.dataset.capture(SnapshotWriter::own(&loaded.dataset, UseSettings::default()));
         while !capture.advance(&loaded.dataset, 100) {}
         let bytes = capture.sink(|writer| {
             writer.finish();

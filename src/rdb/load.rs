@@ -10,7 +10,8 @@ use super::snapshot::{AUX_FORMAT, AUX_REPLID2, AUX_SECOND_OFFSET, FORMAT};
 use super::source::Source;
 use super::{CHECKSUM_SINCE, Family, Fault, LoadError, REDIS_VERSIONS, VALKEY_VERSION, load_value, opcode};
 use crate::clock::UnixMs;
-use crate::dataset::{Dataset, Dialect, EncodingLimits, StrForm, Value};
+use crate::config::{Config, UseSettings};
+use crate::dataset::{Dataset, Dialect, EncodingLimits, Stamp, Statistic, StrForm, Uses, Value};
 use crate::limits::{DATABASES_MAX, SNAPSHOT_RESERVE_KEYS_MAX};
 use crate::position::{DbIndex, Offset, Position, ReplId};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,12 +28,23 @@ const KEY_TWICE: &str = "a key twice";
 const SELECTED: &str = "a database is made when it is selected";
 
 /// How to load.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LoadSettings {
     /// Databases to start with; a snapshot of a master that has more makes them.
     pub databases: usize,
     /// Encoding limits; the dialect is replaced by the one that the snapshot names.
     pub limits: EncodingLimits,
+    /// What is remembered of the use of keys.
+    pub uses: UseSettings,
+    /// The time from which idle times count back, the same for all keys (as the servers).
+    pub now: UnixMs,
+}
+
+impl LoadSettings {
+    /// As the program's settings say.
+    pub fn new(config: &Config, now: UnixMs) -> Self {
+        Self { databases: config.databases, limits: config.encodings.into(), uses: config.uses, now }
+    }
 }
 
 /// What others may see of a load while it runs, and the way to stop it.
@@ -88,13 +100,17 @@ pub struct Facts {
 pub fn load(src: &mut Source<'_>, settings: &LoadSettings, progress: &Progress) -> Result<Loaded, LoadError> {
     let (family, version) = header(src)?;
     let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
+    let mut data = Dataset::new(settings.databases.max(1), nowhere, settings.limits);
+    data.at_moment(settings.uses, settings.now);
     let mut loader = Loader {
         family,
         progress,
-        data: Dataset::new(settings.databases.max(1), nowhere, settings.limits),
+        settings,
+        data,
         facts: Facts { version, ..Facts::default() },
         db: DbIndex(0),
         expiry: None,
+        stamp: None,
         batch: Batch::default(),
         name: Vec::new(),
         reserved: 0,
@@ -144,11 +160,14 @@ struct Loader<'s, 'a> {
     src: &'s mut Source<'a>,
     family: Family,
     progress: &'s Progress,
+    settings: &'s LoadSettings,
     data: Dataset,
     facts: Facts,
     db: DbIndex,
     /// Of the next key.
     expiry: Option<UnixMs>,
+    /// The same: when or how often it was used.
+    stamp: Option<Stamp>,
     /// String keys of this database that are not in it yet.
     batch: Batch,
     /// Scratch: the name of the key or of the AUX field.
@@ -171,8 +190,14 @@ impl Loader<'_, '_> {
                 opcode::EXPIRE_MS => self.expiry = Some(UnixMs(self.src.i64_le()?)),
                 opcode::SIZES => self.sizes()?,
                 opcode::AUX => self.aux()?,
-                opcode::LFU => self.src.skip(1)?,
-                opcode::LRU => drop(length(self.src)?),
+                opcode::LFU => {
+                    let counter = self.src.u8()?;
+                    self.used(Statistic::Frequency, |uses| uses.with_frequency(counter));
+                }
+                opcode::LRU => {
+                    let idle_s = length(self.src)?;
+                    self.used(Statistic::Idle, |uses| uses.with_idle(idle_s));
+                }
                 opcode::MODULE_AUX => self.module_aux()?,
                 opcode::FUNCTION => self.function()?,
                 opcode::SLOT_SIZES => self.skip_lengths(3)?,
@@ -202,6 +227,20 @@ impl Loader<'_, '_> {
         let keyspace = self.data.db_mut(self.db).expect(SELECTED);
         keyspace.reserve(usize::try_from(keys).unwrap_or(0));
         Ok(())
+    }
+
+    /// The next key was used like this. What the policy does not keep is left out; where it says nothing, the snapshot
+    /// decides what is kept.
+    fn used(&mut self, statistic: Statistic, stamp: impl FnOnce(&Uses) -> Stamp) {
+        let LoadSettings { uses: settings, now, .. } = *self.settings;
+        if !settings.takes(statistic) {
+            return;
+        }
+        if self.data.carried != Some(statistic) {
+            self.data.carried = Some(statistic);
+            self.data.at_moment(settings, now);
+        }
+        self.stamp = Some(stamp(&self.data.uses(settings, now)));
     }
 
     fn aux(&mut self) -> Result<(), LoadError> {
@@ -248,11 +287,11 @@ impl Loader<'_, '_> {
     /// A key with its value. Short strings wait in the batch, everything else goes in at once.
     fn key(&mut self, byte: u8) -> Result<(), LoadError> {
         self.read_name()?;
-        let expiry = self.expiry.take();
+        let (expiry, stamp) = (self.expiry.take(), self.stamp.take());
         let value = if byte == TYPE_STRING {
             let bytes = string(self.src).map_err(|error| error.inside(byte, 0))?;
             if Batch::takes(bytes) {
-                self.batch.push(&self.name, bytes, expiry);
+                self.batch.push(&self.name, bytes, expiry, stamp);
                 return self.count_key();
             }
             Value::Str(bytes.to_vec(), StrForm::Auto)
@@ -261,7 +300,8 @@ impl Loader<'_, '_> {
             let Some(value) = value else { return Ok(()) };
             value
         };
-        if self.data.db_mut(self.db).expect(SELECTED).insert(&self.name, value, expiry).is_some() {
+        let keyspace = self.data.db_mut(self.db).expect(SELECTED);
+        if keyspace.insert_stamped(&self.name, value, expiry, stamp).is_some() {
             return Err(self.src.error(KEY_TWICE));
         }
         self.count_key()
@@ -358,6 +398,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MaxmemoryPolicy;
     use crate::rdb::crc64::checksum;
     use crate::rdb::primitive::put_plain;
 
@@ -367,7 +408,7 @@ mod tests {
     }
 
     fn load_file(bytes: &[u8]) -> Result<Loaded, LoadError> {
-        let settings = LoadSettings { databases: 2, limits: EncodingLimits::default() };
+        let settings = LoadSettings { databases: 2, ..LoadSettings::default() };
         load(&mut Source::from_slice(bytes), &settings, &Progress::default())
     }
 
@@ -402,6 +443,37 @@ mod tests {
         ]);
         let expected = [("a", Some(10_000)), ("b", None), ("c", Some(10_000)), ("d", None)];
         assert_eq!(keys(&loaded.unwrap()), expected.map(|(key, expiry)| (0, key.into(), expiry)));
+    }
+
+    #[test]
+    fn a_snapshot_says_how_its_keys_were_used() {
+        let now = UnixMs(1_700_000_000_000);
+        let check = |policy, carried: [&[u8]; 2], kept: Statistic, expected: [u32; 4]| {
+            let uses = UseSettings { policy, ..UseSettings::default() };
+            let settings = LoadSettings { databases: 1, uses, now, ..LoadSettings::default() };
+            let [idle, frequency] = carried;
+            let long = [frequency, b"\x00\x01c\x4f\xff", &[b'v'; 4095]].concat();
+            let records = [idle, b"\x00\x01a\x01v", b"\x00\x01b\x01v", &long, b"\x02\x01d\x01\x01m"].concat();
+            let bytes = file("REDIS0012", &[&records]);
+            let loaded = load(&mut Source::from_slice(&bytes), &settings, &Progress::default()).expect("loads");
+            let (data, uses) = (&loaded.dataset, loaded.dataset.uses(uses, now));
+            assert_eq!(uses.statistic, kept, "{policy:?}");
+            let used = [b"a", b"b", b"c", b"d"].map(|key| {
+                let stamp = data.db(DbIndex(0)).expect("database 0").get(key).expect("a key").stamp();
+                match kept {
+                    Statistic::Idle => uses.idle_s(stamp),
+                    Statistic::Frequency => uses.frequency(stamp).into(),
+                }
+            });
+            assert_eq!(used, expected, "{policy:?}");
+        };
+        let (idle, frequency, none) = (&b"\xf8\x43\xe8"[..], &b"\xf9\x63"[..], &b""[..]);
+        check(MaxmemoryPolicy::NoEviction, [idle, none], Statistic::Idle, [1000, 0, 0, 0]);
+        check(MaxmemoryPolicy::NoEviction, [frequency, frequency], Statistic::Frequency, [99, 5, 99, 5]);
+        check(MaxmemoryPolicy::NoEviction, [none, none], Statistic::Idle, [0; 4]);
+        check(MaxmemoryPolicy::VolatileTtl, [idle, frequency], Statistic::Idle, [1000, 0, 0, 0]);
+        check(MaxmemoryPolicy::AllkeysLfu, [idle, frequency], Statistic::Frequency, [5, 5, 99, 5]);
+        check(MaxmemoryPolicy::AllkeysLru, [frequency, idle], Statistic::Idle, [0, 0, 1000, 0]);
     }
 
     #[test]

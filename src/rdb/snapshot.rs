@@ -4,7 +4,7 @@
 //! receiver cannot hold makes the whole snapshot unfit for it: a value type or opcode that a real replica does not know
 //! ends its process.
 //!
-//! It knows no sockets and no files. Eviction facts (LFU, LRU) are not written: the store does not keep them.
+//! It knows no sockets and no files.
 
 use super::crc64::Crc64;
 use super::object::parts::{self, Place};
@@ -13,8 +13,9 @@ use super::primitive::{put_length, put_plain, put_string};
 use super::{VALKEY_VERSION, opcode, version_of};
 use crate::allocator;
 use crate::clock::UnixMs;
+use crate::config::UseSettings;
 use crate::dataset::capture::Sink;
-use crate::dataset::{Dataset, Dialect, EntryRef, ValueRef};
+use crate::dataset::{Dataset, Dialect, EntryRef, Statistic, Uses, ValueRef};
 use crate::position::{DbIndex, Position};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ pub struct SnapshotWriter {
     dialect: Dialect,
     /// For ourselves: marks are kept.
     own: bool,
+    /// When or how often keys were used is written, seen from the moment of the present chunk.
+    uses: Option<Uses>,
+    settings: UseSettings,
     out: Vec<u8>,
     /// So much of `out` is in the checksum.
     summed: usize,
@@ -58,8 +62,8 @@ pub struct SnapshotWriter {
 impl SnapshotWriter {
     /// A snapshot of `data` for a server of this dialect, up to where the first database begins: header, facts,
     /// functions. Costs a copy of the functions.
-    pub fn new(dialect: Dialect, data: &Dataset) -> Self {
-        let mut writer = Self::empty(dialect, data);
+    pub fn new(dialect: Dialect, data: &Dataset, settings: UseSettings) -> Self {
+        let mut writer = Self::empty(dialect, data, settings);
         writer.header(version_of(dialect), dialect, &data.position);
         if dialect.has_functions() {
             writer.functions(data);
@@ -71,10 +75,10 @@ impl SnapshotWriter {
 
     /// A snapshot for ourselves, for after a restart: nothing is unfit, keys that are not kept stay marked, and the
     /// second replication id is in it.
-    pub fn own(data: &Dataset) -> Self {
+    pub fn own(data: &Dataset, settings: UseSettings) -> Self {
         let master = data.limits.dialect;
         let newest = if master.is_valkey() { Dialect::Valkey(9, 1) } else { Dialect::Redis(8, 0) };
-        let mut writer = Self { own: true, ..Self::empty(newest, data) };
+        let mut writer = Self { own: true, ..Self::empty(newest, data, settings) };
         writer.header(version_of(newest), master, &data.position);
         writer.aux(AUX_FORMAT, &FORMAT.to_string());
         if let Some(offset) = data.position.second_offset {
@@ -85,11 +89,13 @@ impl SnapshotWriter {
         writer
     }
 
-    fn empty(dialect: Dialect, data: &Dataset) -> Self {
+    fn empty(dialect: Dialect, data: &Dataset, settings: UseSettings) -> Self {
         let filled = data.dbs().filter(|(_, keyspace)| !keyspace.is_empty());
         Self {
             dialect,
             own: false,
+            uses: settings.passed_on(data.carried).map(|_| data.uses(settings, UnixMs::now())),
+            settings,
             out: Vec::with_capacity(CHUNK_BYTES),
             summed: 0,
             crc: Crc64::default(),
@@ -110,6 +116,8 @@ impl SnapshotWriter {
         }
         self.sum();
         self.summed = 0;
+        let now = UnixMs::now();
+        self.uses = self.uses.map(|uses| Uses::new(self.settings, Some(uses.statistic), now));
         std::mem::replace(&mut self.out, Vec::with_capacity(CHUNK_BYTES)).into()
     }
 
@@ -175,12 +183,13 @@ impl SnapshotWriter {
         }
     }
 
-    /// Writes what is before a value: the database if it is another one, expiry, type, key. The type is not known yet:
+    /// Writes what is before a value: the database if it is another one, expiry, use, type, key. The type is not known yet:
     /// answers where it stands.
     fn begin_key(&mut self, db: DbIndex, entry: EntryRef<'_>) -> usize {
         self.entries += 1;
         let changes = self.selected.replace(db) != Some(db);
         let sizes = if changes { self.sizes.remove(&db) } else { None };
+        let uses = self.uses;
         let out = self.out_mut();
         if changes {
             out.push(opcode::SELECT);
@@ -194,6 +203,14 @@ impl SnapshotWriter {
         if let Some(UnixMs(at)) = entry.expiry() {
             out.push(opcode::EXPIRE_MS);
             out.extend_from_slice(&at.to_le_bytes());
+        }
+        match uses {
+            Some(uses @ Uses { statistic: Statistic::Idle, .. }) => {
+                out.push(opcode::LRU);
+                put_length(out, uses.idle_s(entry.stamp()).into());
+            }
+            Some(uses) => out.extend_from_slice(&[opcode::LFU, uses.frequency(entry.stamp())]),
+            None => {}
         }
         let type_at = out.len();
         out.push(0);
@@ -284,7 +301,7 @@ fn shortened(key: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::command::testing::Bench;
-    use crate::dataset::EncodingLimits;
+    use crate::config::MaxmemoryPolicy;
     use crate::dataset::digest::{self, DigestStyle};
     use crate::position::{Offset, ReplId};
     use crate::rdb::load::{LoadSettings, Loaded, Progress, load};
@@ -313,7 +330,7 @@ mod tests {
     }
 
     fn loaded(bytes: &[u8]) -> Loaded {
-        let settings = LoadSettings { databases: 16, limits: EncodingLimits::default() };
+        let settings = LoadSettings { databases: 16, ..LoadSettings::default() };
         load(&mut Source::from_slice(bytes), &settings, &Progress::default()).expect("our own snapshot")
     }
 
@@ -338,7 +355,7 @@ mod tests {
         let replid = ReplId::parse(&[b'a'; 40]).expect("hex");
         bench.data.position = Position::fresh(replid, Offset(123), DbIndex(9));
         for (dialect, magic) in DIALECTS {
-            let bytes = written(&bench.data, SnapshotWriter::new(dialect, &bench.data)).expect("fits");
+            let bytes = written(&bench.data, SnapshotWriter::new(dialect, &bench.data, bench.uses)).expect("fits");
             assert!(bytes.starts_with(magic.as_bytes()), "{dialect:?}");
             let back = loaded(&bytes);
             assert_eq!(digest(&back.dataset), digest(&bench.data), "{dialect:?}");
@@ -347,6 +364,44 @@ mod tests {
             let expires: Vec<_> = back.dataset.dbs().map(|(_, keyspace)| keyspace.expires()).collect();
             assert_eq!((expires[0], expires[9]), (1, 1), "{dialect:?}");
         }
+    }
+
+    #[test]
+    fn uses_of_keys_are_passed_on_as_the_policy_says() {
+        let mut bench = Bench::after(&["SET s text PXAT 2000000000000", "RPUSH l a b"]);
+        bench.data.carried = Some(Statistic::Frequency);
+        let mut check = |policy, carried: Option<Statistic>, record: Option<&[u8]>| {
+            bench.uses.policy = policy;
+            bench.now = UnixMs::now();
+            bench.apply("SET s text PXAT 2000000000000").expect("applies");
+            let uses = bench.data.uses(bench.uses, bench.now);
+            let stamp = match uses.statistic {
+                Statistic::Idle => uses.with_idle(1000),
+                Statistic::Frequency => uses.with_frequency(99),
+            };
+            bench.data.db_mut(DbIndex(0)).expect("database 0").set_stamp(b"s", stamp);
+            for own in [false, true] {
+                let writer = match own {
+                    true => SnapshotWriter::own(&bench.data, bench.uses),
+                    false => SnapshotWriter::new(Dialect::Valkey(9, 1), &bench.data, bench.uses),
+                };
+                let bytes = written(&bench.data, writer).expect("fits");
+                let expiry = [&b"\xfc"[..], &2_000_000_000_000_i64.to_le_bytes()].concat();
+                let key = [&expiry[..], record.unwrap_or_default(), b"\x00\x01s\x04text"].concat();
+                // A second may have passed, a minute hardly.
+                let later =
+                    record.map(|record| [&record[..record.len() - 1], &[record[record.len() - 1] + 1]].concat());
+                let later = later.map(|record| [&expiry[..], &record, b"\x00\x01s\x04text"].concat());
+                let has = |part: &[u8]| memchr::memmem::find(&bytes, part).is_some();
+                assert!(has(&key) || later.is_some_and(|key| has(&key)), "{policy:?} {own}");
+                assert_eq!(loaded(&bytes).dataset.carried, carried, "{policy:?} {own}");
+            }
+        };
+        let (idle, frequency) = (Some(&b"\xf8\x43\xe8"[..]), Some(&b"\xf9\x63"[..]));
+        check(MaxmemoryPolicy::NoEviction, Some(Statistic::Frequency), frequency);
+        check(MaxmemoryPolicy::VolatileLfu, Some(Statistic::Frequency), frequency);
+        check(MaxmemoryPolicy::AllkeysLru, Some(Statistic::Idle), idle);
+        check(MaxmemoryPolicy::AllkeysRandom, None, None);
     }
 
     #[test]
@@ -364,7 +419,7 @@ mod tests {
             (marked, &[true; 5], "key \"vectors\" holds a value of the module vectorset"),
         ] {
             for ((dialect, _), unfit) in DIALECTS.iter().zip(unfit) {
-                let result = written(&bench.data, SnapshotWriter::new(*dialect, &bench.data));
+                let result = written(&bench.data, SnapshotWriter::new(*dialect, &bench.data, bench.uses));
                 assert_eq!(result.is_err(), *unfit, "{dialect:?}: {why}");
                 match result {
                     Ok(bytes) => assert_eq!(digest(&loaded(&bytes).dataset), digest(&bench.data)),
@@ -384,7 +439,8 @@ mod tests {
         bench.data.position.offset = Offset(99);
         for (dialect, _) in DIALECTS {
             bench.data.limits.dialect = dialect;
-            let bytes = written(&bench.data, SnapshotWriter::own(&bench.data)).expect("nothing is unfit");
+            let bytes =
+                written(&bench.data, SnapshotWriter::own(&bench.data, bench.uses)).expect("nothing is unfit");
             let back = loaded(&bytes);
             assert_eq!(back.dataset.position, bench.data.position, "{dialect:?}");
             assert_eq!((back.facts.dialect, back.facts.is_own()), (Some(dialect), true));
@@ -406,7 +462,8 @@ mod tests {
                 bench.apply(&format!("COPY {key} {key} DB {db}")).expect("applies");
             }
             let expected = digest(&bench.data);
-            let writer = SnapshotWriter { part_bytes: 200, ..SnapshotWriter::new(dialect, &bench.data) };
+            let writer =
+                SnapshotWriter { part_bytes: 200, ..SnapshotWriter::new(dialect, &bench.data, bench.uses) };
             let (mut capture, mut bytes, mut step) = (bench.data.capture(writer), Vec::new(), 0);
             while !capture.advance(&bench.data, 1) {
                 capture.sink(|writer| bytes.extend_from_slice(&writer.take()));
@@ -436,7 +493,7 @@ mod tests {
 
     #[test]
     fn nothing_is_taken_twice() {
-        let mut writer = SnapshotWriter::new(Dialect::default(), &Bench::new().data);
+        let mut writer = SnapshotWriter::new(Dialect::default(), &Bench::new().data, UseSettings::default());
         assert!(writer.pending() > 9 && !writer.take().is_empty());
         assert!(writer.pending() == 0 && writer.take().is_empty());
     }

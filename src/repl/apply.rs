@@ -152,6 +152,7 @@ fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Asi
     if anybody_watches {
         watched.before(data, db, found, args, now);
     }
+    data.begin_command(db);
     apply(&mut ApplyCx { data, db, now, trash, effects }, args)?;
     if anybody_watches {
         watched.after(data, db, found, args);

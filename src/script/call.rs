@@ -14,7 +14,7 @@ use crate::command::row::{Row, Run};
 use crate::command::session::{After, Server, Session};
 use crate::command::table::{self, Indexed};
 use crate::config::Compat;
-use crate::dataset::{Dataset, Dialect};
+use crate::dataset::{Dataset, Dialect, Uses};
 use crate::hub::Memory;
 use crate::number::DoubleText;
 use crate::position::DbIndex;
@@ -44,6 +44,10 @@ pub(super) struct Caller<'a> {
     pub(super) thresholds: Thresholds,
     /// The time of the whole run.
     pub(super) now: UnixMs,
+    /// How uses of keys are recorded.
+    pub(super) uses: Uses,
+    /// The client has said CLIENT NO-TOUCH.
+    pub(super) no_touch: bool,
     /// The database that the run starts in.
     pub(super) db: DbIndex,
     /// As whom the script acts.
@@ -190,7 +194,8 @@ impl Caller<'_> {
 
     fn run_row(&self, row: &'static Row, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
         let (data, db, now) = (self.data, self.db(), self.now);
-        let cx = ReadCx { data, db, now, may_wait: false, compat: self.compat };
+        let (compat, uses, no_touch) = (self.compat, self.uses, self.no_touch);
+        let cx = ReadCx { data, db, now, may_wait: false, compat, uses, no_touch };
         match row.run {
             Run::Read(read) => read(&cx, args, out),
             // Nothing waits in a script.

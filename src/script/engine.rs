@@ -291,6 +291,7 @@ fn caller<'a>(
     stale_refused: bool,
 ) -> Caller<'a> {
     let config = world.server.config.get();
+    let uses = world.data.uses(config.uses, world.now);
     Caller {
         data: world.data,
         server: world.server,
@@ -298,6 +299,8 @@ fn caller<'a>(
         compat: config.compat,
         thresholds: Thresholds::new(&config),
         now: world.now,
+        uses,
+        no_touch: request.client.is_no_touch(),
         db: request.db,
         user: &request.user,
         memory: request.memory.as_ref(),

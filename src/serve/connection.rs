@@ -285,7 +285,9 @@ impl Connection {
                 batch.prefetch(bytes, keyspace);
             }
             let loaded = data.is_loaded();
-            let execution = Execution { server: &worker.server, stats, gates, loaded, thresholds };
+            let now = UnixMs::now();
+            let uses = data.uses(gates.uses, now);
+            let execution = Execution { server: &worker.server, stats, gates, loaded, thresholds, now, uses };
             execution.run(data, session, batch, bytes, reply)
         });
         if keeps_missed {
@@ -467,7 +469,7 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let mut shared = worker.shared.borrow_mut();
         let config = shared.config.config();
-        let (compat, thresholds) = (config.compat, Thresholds::new(config));
+        let (compat, settings, thresholds) = (config.compat, config.uses, Thresholds::new(config));
         let Shared { reader, stats, batch, .. } = &mut *shared;
         let limits = &RequestLimits::CLIENT;
         let (used, _) = batch.parse(&mut Parser::default(), &mut self.input, 0, 1, limits);
@@ -481,7 +483,9 @@ impl Connection {
             if !data.is_loaded() {
                 return Err(Refusal::LOADING);
             }
-            let cx = ReadCx { data, db, now: UnixMs::now(), may_wait: true, compat };
+            let now = UnixMs::now();
+            let uses = data.uses(settings, now);
+            let cx = ReadCx { data, db, now, may_wait: true, compat, uses, no_touch: false };
             walk(&cx, &mut batch.args(frame, input), cursor, body)
         });
         let (next, found) = walked.map_err(|refusal| (refusal, used))?;

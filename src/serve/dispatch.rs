@@ -12,8 +12,8 @@ use crate::command::row::{Row, Run, SessionFn};
 use crate::command::session::{After, Server, Session};
 use crate::command::table::Indexed;
 use crate::command::transaction::exec_refused;
-use crate::config::{Compat, Setting};
-use crate::dataset::Dataset;
+use crate::config::{Compat, Setting, UseSettings};
+use crate::dataset::{Dataset, Uses};
 use crate::logging::Seldom;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -34,6 +34,8 @@ pub(super) struct Gates {
     pub(super) monitored: bool,
     /// As whose server clients are answered.
     pub(super) compat: Compat,
+    /// What is remembered of the use of keys.
+    pub(super) uses: UseSettings,
 }
 
 /// What executing requests needs besides the data.
@@ -45,6 +47,10 @@ pub(super) struct Execution<'a> {
     pub(super) loaded: bool,
     /// From which measure on commands are logged.
     pub(super) thresholds: Thresholds,
+    /// The time of the batch.
+    pub(super) now: UnixMs,
+    /// How uses of keys are recorded at that time.
+    pub(super) uses: Uses,
 }
 
 /// Why execution stopped, and at which request.
@@ -74,7 +80,7 @@ impl Execution<'_> {
         bytes: &[u8],
         reply: &mut Reply,
     ) -> Stop {
-        let now = UnixMs::now();
+        let now = self.now;
         let mut began = clock::instant();
         for (at, frame) in batch.frames().iter().enumerate() {
             let mut args = batch.args(frame, bytes);
@@ -159,18 +165,9 @@ impl Execution<'_> {
         reply: &mut Reply,
     ) -> Result<After, Refusal> {
         match row.run {
-            Run::Read(read) => {
-                let may_wait = !session.is_executing();
-                read(&ReadCx { data, db: session.db(), now, may_wait, compat: self.gates.compat }, args, reply)
-                    .map(|()| After::Continue)
-            }
+            Run::Read(read) => read(&self.read_cx(data, session, now), args, reply).map(|()| After::Continue),
             Run::Wait(read) => {
-                let may_wait = !session.is_executing();
-                let asked = read(
-                    &ReadCx { data, db: session.db(), now, may_wait, compat: self.gates.compat },
-                    args,
-                    reply,
-                )?;
+                let asked = read(&self.read_cx(data, session, now), args, reply)?;
                 Ok(asked.map_or(After::Continue, |asked| session.ask_to_wait(asked)))
             }
             Run::Session(run) => self.session(data, session, run, args, now, reply),
@@ -180,6 +177,20 @@ impl Execution<'_> {
             },
             Run::Exec => self.exec(data, session, now, reply),
             Run::Write(_) | Run::WriteRefused | Run::Walk(_) => Err(Refusal::READ_ONLY),
+        }
+    }
+
+    /// What a read of this session is handed.
+    #[inline]
+    pub(super) fn read_cx<'d>(&self, data: &'d Dataset, session: &Session, now: UnixMs) -> ReadCx<'d> {
+        ReadCx {
+            data,
+            db: session.db(),
+            now,
+            may_wait: !session.is_executing(),
+            compat: self.gates.compat,
+            uses: self.uses,
+            no_touch: session.client().is_no_touch(),
         }
     }
 

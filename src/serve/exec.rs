@@ -11,7 +11,6 @@ use crate::command::row::{Row, Run, WalkFn};
 use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
 use crate::command::transaction::{Outcome, Queue, Verdict, conclude, exec_refused, judge};
-use crate::config::Compat;
 use crate::dataset::{Dataset, Dialect};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -123,7 +122,7 @@ impl Execution<'_> {
             let result = match (allowed, found.row.run) {
                 (Err(refusal), _) => Err(Rejected::Before(refusal)),
                 (Ok(()), Run::Walk(walk)) => {
-                    walk_all(walk, data, session, &args, (now, self.gates.compat), reply).map_err(Rejected::Inside)
+                    walk_all(walk, &self.read_cx(data, session, now), &args, reply).map_err(Rejected::Inside)
                 }
                 _ => self.one(data, session, found.row, &mut args, now, reply).map_err(Rejected::Inside),
             };
@@ -145,19 +144,11 @@ impl Execution<'_> {
 }
 
 /// A walk to its end: inside a transaction it may not be cut into slices.
-fn walk_all(
-    walk: WalkFn,
-    data: &Dataset,
-    session: &Session,
-    args: &Args<'_>,
-    (now, compat): (UnixMs, Compat),
-    reply: &mut Reply,
-) -> Result<After, Refusal> {
-    let cx = ReadCx { data, db: session.db(), now, may_wait: false, compat };
+fn walk_all(walk: WalkFn, cx: &ReadCx<'_>, args: &Args<'_>, reply: &mut Reply) -> Result<After, Refusal> {
     reply.deferred::<Refusal>(Reply::array, |reply| {
         let (mut cursor, mut all) = (0, 0);
         loop {
-            let (next, found) = walk(&cx, &mut args.clone(), cursor, reply)?;
+            let (next, found) = walk(cx, &mut args.clone(), cursor, reply)?;
             all += found;
             cursor = next;
             if cursor == 0 {

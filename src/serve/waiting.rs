@@ -119,9 +119,12 @@ impl Connection {
         let (words, spans) = joined(&pending.asked.request);
         let worker = Rc::clone(&self.worker);
         let mut shared = worker.shared.borrow_mut();
-        let (db, compat) = (self.session.db(), shared.config.config().compat);
+        let (db, no_touch) = (self.session.db(), self.session.client().is_no_touch());
+        let (compat, settings) = (shared.config.config().compat, shared.config.config().uses);
         let asked = shared.reader.read(|data| {
-            let cx = ReadCx { data, db, now: UnixMs::now(), may_wait: true, compat };
+            let now = UnixMs::now();
+            let uses = data.uses(settings, now);
+            let cx = ReadCx { data, db, now, may_wait: true, compat, uses, no_touch };
             reply.doubles = cx.dialect().into();
             let asked = read(&cx, &mut Args::new(&words, &spans, 1), reply);
             if !matches!(asked, Ok(None)) {

@@ -146,6 +146,7 @@ impl Shared {
             paused: server.pause.now(UnixMs::now),
             monitored: server.hub.is_monitored(),
             compat: self.config.config().compat,
+            uses: self.config.config().uses,
         }
     }
 }

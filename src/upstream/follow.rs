@@ -107,9 +107,10 @@ impl Link {
         let spikes = StreamSpikes::new(self.settings.config());
         let mut aside = Aside { watched: Arc::clone(&self.watched), spikes, ..Aside::default() };
         let (stream, backlog, hub, now) = (&mut self.stream, &self.backlog, &self.hub, UnixMs::now());
-        let mark = stream.mark();
+        let (mark, uses) = (stream.mark(), self.settings.config().uses);
         let (result, offset) = self.writer.apply(|data| {
             hub.begin(&mut aside.effects);
+            data.at_moment(uses, now);
             let result = apply_units(data, stream, now, &mut aside);
             // Also before a unit that failed: the units before it are in the data.
             let end = backlog.append(stream.applied_since(mark));

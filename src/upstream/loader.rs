@@ -1,7 +1,7 @@
 //! The threads beside the link: the loader parses a snapshot into a dataset that nobody sees yet, the reaper frees
 //! what is too big to free on the link's thread.
 
-use crate::dataset::{Dataset, EncodingLimits, Trash};
+use crate::dataset::{Dataset, Trash};
 use crate::rdb::LoadError;
 use crate::rdb::load::{LoadSettings, Loaded, Progress, load};
 use crate::rdb::source::{Aborted, Source};
@@ -27,12 +27,7 @@ pub(super) struct Loader {
 
 impl Loader {
     /// Starts the loader's thread. `total`: the snapshot's length, where the master states it.
-    pub(super) fn start(
-        databases: usize,
-        limits: EncodingLimits,
-        total: Option<u64>,
-        progress: Arc<Progress>,
-    ) -> io::Result<Self> {
+    pub(super) fn start(settings: LoadSettings, total: Option<u64>, progress: Arc<Progress>) -> io::Result<Self> {
         let (feed, mut pieces) = mpsc::channel(WAITING_PIECES_MAX);
         let (done, result) = oneshot::channel();
         let work = move || {
@@ -44,7 +39,7 @@ impl Loader {
             if let Some(total) = total {
                 source = source.expecting(total);
             }
-            let loaded = load(&mut source, &LoadSettings { databases, limits }, &progress);
+            let loaded = load(&mut source, &settings, &progress);
             // Nobody waits any more when the link went away meanwhile; the dataset is then freed here.
             drop(done.send(loaded));
         };

@@ -8,9 +8,10 @@ use super::loader::Loader;
 use super::room::Head;
 use super::wire::Wire;
 use super::{Link, LinkError};
+use crate::clock::UnixMs;
 use crate::limits::STREAM_BEHIND_SNAPSHOT_BYTES_MAX;
 use crate::position::{Offset, Position, ReplId};
-use crate::rdb::load::{Loaded, Progress};
+use crate::rdb::load::{LoadSettings, Loaded, Progress};
 use crate::rdb::{Fault, LoadError};
 use crate::repl::envelope::Envelope;
 use crate::repl::psync;
@@ -34,10 +35,9 @@ impl Link {
         self.report.full_sync_begins();
         let mut envelope = first_line(wire).await?;
         self.report.snapshot_begins(envelope.total());
-        let config = self.config.get();
-        let (databases, limits) = (config.databases, config.encodings.into());
+        let settings = LoadSettings::new(&self.config.get(), UnixMs::now());
         let mut loader =
-            Loader::start(databases, limits, envelope.total(), Arc::clone(&progress)).map_err(LinkError::Io)?;
+            Loader::start(settings, envelope.total(), Arc::clone(&progress)).map_err(LinkError::Io)?;
         self.receive(wire, &mut envelope, &mut loader, &progress).await?;
         let loaded = self.wait_for_loader(wire, &mut loader, &progress).await?;
         self.report.loading(&progress);

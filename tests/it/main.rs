@@ -53,4 +53,5 @@ mod ties;
 mod tls;
 mod tracking;
 mod transactions;
+mod uses;
 mod workload;

@@ -6,7 +6,7 @@ use crate::support::fixture::Fixture;
 use crate::support::real::{Real, for_each_master};
 use remora::clock::UnixMs;
 use remora::dataset::digest::{self, DigestStyle};
-use remora::dataset::{Dataset, EncodingLimits, EntryRef, Keyspace};
+use remora::dataset::{Dataset, EntryRef, Keyspace};
 use remora::rdb::load::{LoadSettings, Progress, load};
 use remora::rdb::save::{dump_functions, dump_payload, restore_functions, restore_payload};
 use remora::rdb::source::Source;
@@ -18,7 +18,7 @@ const NOW: UnixMs = UnixMs(2_000_000_000_000);
 
 fn dataset(server: &str) -> Dataset {
     let bytes = Fixture::load(&format!("{server}.rdb")).bytes;
-    let settings = LoadSettings { databases: 16, limits: EncodingLimits::default() };
+    let settings = LoadSettings { databases: 16, ..LoadSettings::default() };
     load(&mut Source::from_slice(&bytes), &settings, &Progress::default()).unwrap().dataset
 }
 

@@ -4,8 +4,9 @@ use crate::support::client::Client;
 use crate::support::fixture::Fixture;
 use crate::support::real::{Real, for_each_master};
 use remora::clock::UnixMs;
+use remora::config::UseSettings;
 use remora::dataset::digest::{self, DigestStyle};
-use remora::dataset::{Dataset, Dialect, EncodingLimits, ValueRef};
+use remora::dataset::{Dataset, Dialect, ValueRef};
 use remora::rdb::load::{LoadSettings, Progress, load};
 use remora::rdb::save::{dump_payload, restore_functions};
 use remora::rdb::snapshot::SnapshotWriter;
@@ -49,7 +50,7 @@ fn dialect(server: &str) -> Dialect {
 }
 
 fn dataset(bytes: &[u8]) -> Dataset {
-    let settings = LoadSettings { databases: 16, limits: EncodingLimits::default() };
+    let settings = LoadSettings { databases: 16, ..LoadSettings::default() };
     load(&mut Source::from_slice(bytes), &settings, &Progress::default()).expect("a fixture").dataset
 }
 
@@ -62,7 +63,7 @@ fn can_hold(data: &Dataset, dialect: Dialect) -> bool {
 }
 
 fn written(data: &Dataset, dialect: Dialect) -> Result<Vec<u8>, String> {
-    let mut capture = data.capture(SnapshotWriter::new(dialect, data));
+    let mut capture = data.capture(SnapshotWriter::new(dialect, data, UseSettings::default()));
     while !capture.advance(data, 10) {}
     capture.sink(|writer| {
         writer.finish();

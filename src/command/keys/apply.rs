@@ -5,7 +5,7 @@ use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
 use crate::config::EventClasses;
-use crate::dataset::{Keyspace, Value};
+use crate::dataset::{Keyspace, Stamp, Value};
 use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
 
@@ -19,15 +19,13 @@ pub(super) fn del(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refus
 
 pub(super) fn rename(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (from, to) = (args.require()?, args.require()?);
-    if cx.keyspace()?.get(from).is_none() {
-        return Err(Refusal::NO_SUCH_KEY);
-    }
+    let stamp = used(cx, from)?.ok_or(Refusal::NO_SUCH_KEY)?;
     if from == to {
         return Ok(());
     }
     if let Some((value, expiry)) = cx.keyspace()?.remove(from) {
-        let db = cx.db;
-        place(cx, db, to, value, expiry)?;
+        let (db, stamp) = (cx.db, moved(cx, stamp));
+        place(cx, db, to, value, expiry, stamp)?;
         [from, to].into_iter().for_each(|key| cx.touched(key));
         cx.told(EventClasses::GENERIC, "rename_from", from);
         cx.told(EventClasses::GENERIC, "rename_to", to);
@@ -63,12 +61,15 @@ pub(super) fn copy(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     if from == to && target == cx.db {
         return Err(Refusal::text(SAME_OBJECT));
     }
+    if used(cx, from)?.is_none() {
+        return Ok(());
+    }
     let Some(entry) = cx.keyspace()?.get(from) else { return Ok(()) };
     let (value, expiry) = (entry.value().to_owned(), entry.expiry());
     if !replace && database(cx, target)?.get(to).is_some() {
         return Ok(());
     }
-    place(cx, target, to, value, expiry)?;
+    place(cx, target, to, value, expiry, None)?;
     cx.effects.changed(EventClasses::GENERIC, "copy_to", target, to);
     Ok(())
 }
@@ -83,8 +84,9 @@ pub(super) fn move_to(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
     if database(cx, target)?.get(key).is_some() {
         return Ok(());
     }
+    let stamp = used(cx, key)?.and_then(|stamp| moved(cx, stamp));
     if let Some((value, expiry)) = cx.keyspace()?.remove(key) {
-        place(cx, target, key, value, expiry)?;
+        place(cx, target, key, value, expiry, stamp)?;
         cx.touched(key);
         cx.effects.touched(target, key);
         cx.told(EventClasses::GENERIC, "move_from", key);
@@ -97,6 +99,18 @@ fn database<'a>(cx: &'a mut ApplyCx<'_>, index: DbIndex) -> Result<&'a mut Keysp
     cx.data.db_mut(index).ok_or(Refusal::DB_OUT_OF_RANGE)
 }
 
+/// Marks a key as used; answers its stamp, if it is there.
+fn used(cx: &mut ApplyCx<'_>, key: &[u8]) -> Result<Option<Stamp>, Refusal> {
+    let keyspace = cx.keyspace()?;
+    let found = keyspace.get(key).inspect(|entry| entry.mark_used(keyspace.uses()));
+    Ok(found.map(|entry| entry.stamp()))
+}
+
+/// The stamp that a value takes along under another name; since redis 7.2 it counts as never used before.
+fn moved(cx: &ApplyCx<'_>, stamp: Stamp) -> Option<Stamp> {
+    (!cx.limits().dialect.moves_make_new_keys()).then_some(stamp)
+}
+
 /// Puts a value in the place of another one, which counts as a new key (as the servers).
 fn place(
     cx: &mut ApplyCx<'_>,
@@ -104,9 +118,13 @@ fn place(
     key: &[u8],
     value: Value,
     expiry: Option<UnixMs>,
+    stamp: Option<Stamp>,
 ) -> Result<(), Refusal> {
-    let old = database(cx, target)?.insert(key, value, expiry);
-    cx.trash.value(old);
+    let keyspace = database(cx, target)?;
+    let old = keyspace.remove(key);
+    let none = keyspace.insert_stamped(key, value, expiry, stamp);
+    debug_assert!(none.is_none(), "it was removed");
+    cx.trash.value(old.map(|(value, _)| value));
     cx.effects.event(EventClasses::NEW, "new", target, key);
     Ok(())
 }

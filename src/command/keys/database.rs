@@ -50,7 +50,7 @@ fn check_mode(args: &mut Args<'_>) -> Result<(), Refusal> {
 
 fn flush(cx: &mut ApplyCx<'_>, index: DbIndex) {
     if let Some(keyspace) = cx.data.db_mut(index).filter(|keyspace| !keyspace.is_empty()) {
-        let old = std::mem::take(keyspace);
+        let old = keyspace.take_all();
         cx.trash.keyspace(old);
     }
 }

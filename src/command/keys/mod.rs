@@ -24,7 +24,7 @@ pub static ROWS: &[Row] = &[
         "EXISTS missing",
         "EXISTS s:a missing l:small s:a",
     ]),
-    read("touch", -2, Keys::Range(1, -1, 1), read::exists).samples(&["TOUCH s:a missing s:a", "TOUCH missing"]),
+    read("touch", -2, Keys::Range(1, -1, 1), read::touch).samples(&["TOUCH s:a missing s:a", "TOUCH missing"]),
     read("type", 2, Keys::One(1), read::kind).samples(&[
         "TYPE s:a",
         "TYPE l:small",

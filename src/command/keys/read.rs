@@ -7,18 +7,31 @@ use crate::rdb::save::dump_payload;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
-/// EXISTS and TOUCH: a key that is named twice counts twice.
+/// A key that is named twice counts twice.
 pub(super) fn exists(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    count(args, out, |key| Ok(cx.glance(key)?.is_some()))
+}
+
+/// A use of each key, also for a client that has said CLIENT NO-TOUCH (as redis 8.0).
+pub(super) fn touch(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    count(args, out, |key| Ok(cx.glance(key)?.inspect(|entry| entry.mark_used(&cx.uses)).is_some()))
+}
+
+fn count(
+    args: &mut Args<'_>,
+    out: &mut Reply,
+    is_there: impl Fn(&[u8]) -> Result<bool, Refusal>,
+) -> Result<(), Refusal> {
     let mut count = 0;
     for key in args {
-        count += usize::from(cx.find(key)?.is_some());
+        count += usize::from(is_there(key)?);
     }
     out.count(count);
     Ok(())
 }
 
 pub(super) fn kind(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    out.simple(cx.lookup(args.require()?)?.map_or("none", |entry| entry.value().kind().name()));
+    out.simple(cx.glimpse(args.require()?)?.map_or("none", |entry| entry.value().kind().name()));
     Ok(())
 }
 
@@ -29,7 +42,7 @@ fn expiry(
     out: &mut Reply,
     answer: impl FnOnce(UnixMs) -> i64,
 ) -> Result<(), Refusal> {
-    let entry = cx.find(args.require()?)?;
+    let entry = cx.glance(args.require()?)?;
     out.integer(entry.map_or(-2, |entry| entry.expiry().map_or(-1, answer)));
     Ok(())
 }

@@ -4,14 +4,14 @@ use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::context::ApplyCx;
 use crate::config::EventClasses;
-use crate::dataset::Value;
+use crate::dataset::{Stamp, Statistic, Uses, Value};
 use crate::rdb::save::restore_payload;
 use crate::rdb::{Fault, LoadError};
 use crate::resp::number::parse_integer;
 use crate::resp::refusal::Refusal;
 
 /// `RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME s] [FREQ n]`. Without ABSTTL (Redis 6.0) the ttl counts
-/// from now. A time in the past is stored; idle time and frequency are not kept.
+/// from now. A time in the past is stored. Of idle time and frequency the one that is not kept is left out.
 pub(super) fn restore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, ttl, payload) = (args.require()?, args.require()?, args.require()?);
     let options = Options::parse(args)?;
@@ -30,8 +30,13 @@ pub(super) fn restore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
     if let Value::ZSet(zset) = &mut value {
         zset.pack(&limits);
     }
-    let old = cx.keyspace()?.insert(key, value, expiry);
-    cx.trash.value(old);
+    let keyspace = cx.keyspace()?;
+    // A new key, whatever was there: how it was used does not count.
+    let old = keyspace.remove(key);
+    let stamp = options.stamp(keyspace.uses());
+    let none = keyspace.insert_stamped(key, value, expiry, stamp);
+    debug_assert!(none.is_none(), "it was removed");
+    cx.trash.value(old.map(|(value, _)| value));
     cx.made(key);
     cx.changed(EventClasses::GENERIC, "restore", key);
     Ok(())
@@ -41,31 +46,38 @@ pub(super) fn restore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
 struct Options {
     replace: bool,
     absolute: bool,
+    idle_s: Option<u64>,
+    frequency: Option<u8>,
 }
 
 impl Options {
     fn parse(args: &mut Args<'_>) -> Result<Self, Refusal> {
         let mut options = Self::default();
-        let (mut idle, mut frequency) = (false, false);
         while args.remaining() > 0 {
             let has_value = args.remaining() > 1;
             if args.take("replace") {
                 options.replace = true;
             } else if args.take("absttl") {
                 options.absolute = true;
-            } else if has_value && !frequency && args.take("idletime") {
-                idle = true;
+            } else if has_value && options.frequency.is_none() && args.take("idletime") {
                 let bad = "ERR Invalid IDLETIME value, must be >= 0";
-                Some(args.integer()?).filter(|idle| *idle >= 0).ok_or_else(|| Refusal::text(bad))?;
-            } else if has_value && !idle && args.take("freq") {
-                frequency = true;
+                options.idle_s = Some(u64::try_from(args.integer()?).map_err(|_| Refusal::text(bad))?);
+            } else if has_value && options.idle_s.is_none() && args.take("freq") {
                 let bad = "ERR Invalid FREQ value, must be >= 0 and <= 255";
-                u8::try_from(args.integer()?).map_err(|_| Refusal::text(bad))?;
+                options.frequency = Some(u8::try_from(args.integer()?).map_err(|_| Refusal::text(bad))?);
             } else {
                 return Err(Refusal::SYNTAX);
             }
         }
         Ok(options)
+    }
+
+    /// What they say of the key's use, if it is of the kind that is kept.
+    fn stamp(&self, uses: &Uses) -> Option<Stamp> {
+        match uses.statistic {
+            Statistic::Idle => self.idle_s.map(|idle| uses.with_idle(idle)),
+            Statistic::Frequency => self.frequency.map(|frequency| uses.with_frequency(frequency)),
+        }
     }
 }
 
@@ -85,6 +97,7 @@ impl From<LoadError> for Refusal {
 #[cfg(test)]
 mod tests {
     use crate::command::testing::{Bench, split};
+    use crate::config::MaxmemoryPolicy;
     use crate::dataset::Dialect;
     use crate::rdb::save::dump_payload;
 
@@ -107,6 +120,21 @@ mod tests {
         assert_eq!(bench.ask("PEXPIRETIME old"), ":1000001000");
         restored(&mut bench, b"a", "RESTORE old 2000000000 PAYLOAD ABSTTL REPLACE IDLETIME 5").expect("applies");
         assert_eq!(bench.ask("PEXPIRETIME old"), ":2000000000");
+    }
+
+    #[test]
+    fn a_restored_key_was_used_as_it_says() {
+        let mut bench = Bench::after(&["SET a v", "SET k v"]);
+        bench.now.0 += 7000;
+        for (words, idle) in [("", 0), (" IDLETIME 1000", 1000), (" FREQ 9", 0)] {
+            restored(&mut bench, b"a", &format!("RESTORE k 0 PAYLOAD REPLACE{words}")).expect("applies");
+            assert_eq!(bench.ask("OBJECT IDLETIME k"), format!(":{idle}"), "{words}");
+        }
+        bench.uses.policy = MaxmemoryPolicy::VolatileLfu;
+        for (words, frequency) in [("", 5), (" IDLETIME 1000", 5), (" FREQ 99", 99)] {
+            restored(&mut bench, b"a", &format!("RESTORE k 0 PAYLOAD REPLACE{words}")).expect("applies");
+            assert_eq!(bench.ask("OBJECT FREQ k"), format!(":{frequency}"), "{words}");
+        }
     }
 
     /// As on redis 8.0 and valkey 9.1; before 7.0 a ziplist keeps the sign.

@@ -8,7 +8,7 @@ use crate::config::EventClasses;
 use crate::dataset::Dialect;
 use crate::dataset::list::List;
 use crate::dataset::packed::listpack::{Element, IntText};
-use crate::dataset::{Keyspace, Value, ValueMut, ValueRef};
+use crate::dataset::{Keyspace, Uses, Value, ValueMut, ValueRef};
 use crate::number::{parse_decimal_bound, parse_decimal_float, parse_float, parse_float_bound};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -77,6 +77,8 @@ struct World<'a> {
     now: Option<UnixMs>,
     /// Whose numbers are read; `None` for the stream.
     reader: Option<Dialect>,
+    /// How uses of them are recorded; `None` for a client that makes none.
+    uses: Option<Uses>,
 }
 
 impl<'a> World<'a> {
@@ -106,8 +108,11 @@ impl<'a> World<'a> {
 
     fn value(&self, key: &[u8]) -> Option<ValueRef<'a>> {
         let entry = self.keyspace.get(key)?;
-        let hidden = self.now.is_some_and(|now| entry.is_expired(now));
-        (!hidden).then(|| entry.value())
+        if self.now.is_some_and(|now| entry.is_expired(now)) {
+            return None;
+        }
+        self.uses.inspect(|uses| entry.mark_used(uses));
+        Some(entry.value())
     }
 }
 
@@ -216,7 +221,12 @@ pub(super) fn sort_ro(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> 
     let key = args.require()?;
     let request = Request::parse(args, false)?;
     let value = cx.lookup(key)?.map(|entry| entry.value());
-    let world = World { keyspace: cx.keyspace()?, now: Some(cx.now), reader: Some(cx.dialect()) };
+    let world = World {
+        keyspace: cx.keyspace()?,
+        now: Some(cx.now),
+        reader: Some(cx.dialect()),
+        uses: (!cx.no_touch).then_some(cx.uses),
+    };
     let elements = sorted(value, &request, world)?;
     let elements = &elements[request.range(elements.len())];
     out.array(elements.len() * request.get.len().max(1));
@@ -242,8 +252,11 @@ pub(super) fn sort(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refu
     let request = Request::parse(args, true)?;
     let Some(target) = request.store else { return Ok(()) };
     let limits = cx.limits();
-    let world = World { keyspace: cx.keyspace()?, now: None, reader: None };
-    let elements = sorted(world.value(key), &request, world)?;
+    let keyspace = cx.keyspace()?;
+    let world = World { keyspace, now: None, reader: None, uses: Some(*keyspace.uses()) };
+    // Its use is counted below.
+    let value = keyspace.get(key).map(|entry| entry.value());
+    let elements = sorted(value, &request, world)?;
     let range = request.range(elements.len());
     let mut result = Vec::with_capacity(range.len() * request.get.len().max(1));
     for element in &elements[range] {

@@ -83,7 +83,8 @@ fn object(cx: &SessionCx<'_>, key: &[u8], out: &mut Reply) -> Result<(), Refusal
     let keyspace = cx.data.db(cx.session.db()).ok_or(Refusal::DB_OUT_OF_RANGE)?;
     let entry = keyspace.get(key).filter(|entry| !entry.is_expired(cx.now));
     let entry = entry.ok_or(Refusal::text("ERR no such key"))?;
-    out.simple(&keys::debug(&entry, &cx.data.limits, cx.now));
+    let uses = cx.data.uses(cx.server.config.get().uses, cx.now);
+    out.simple(&keys::debug(&entry, &cx.data.limits, &uses));
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub(super) fn usage(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Re
         }
         samples = usize::try_from(args.integer()?).map_err(|_| Refusal::SYNTAX)?;
     }
-    match cx.find(key)? {
+    match cx.glance(key)? {
         Some(entry) => out.count(weight::of(entry, samples)),
         None => out.null(),
     }

@@ -114,7 +114,7 @@ fn store(
     let sets = args.map(|key| set_at(keyspace, key)).collect::<Result<Vec<_>, _>>()?;
     match stored(compute(&sets, &limits)) {
         Some(value) => {
-            cx.store(destination, value, None)?;
+            cx.store_result(destination, value)?;
             if limits.dialect.is_before_redis_7() {
                 cx.told_and_changed(EventClasses::SET, event, destination);
             } else {
@@ -128,7 +128,8 @@ fn store(
 
 /// The set at a key, expired or not.
 fn set_at<'a>(keyspace: &'a Keyspace, key: &[u8]) -> Result<Option<&'a Set>, Refusal> {
-    match keyspace.get(key).map(|entry| entry.value()) {
+    let found = keyspace.get(key).inspect(|entry| entry.mark_used(keyspace.uses()));
+    match found.map(|entry| entry.value()) {
         None => Ok(None),
         Some(ValueRef::Set(set)) => Ok(Some(set)),
         Some(ValueRef::Marked(marked)) => Err(Refusal::marked(&marked.module)),

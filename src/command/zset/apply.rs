@@ -277,7 +277,7 @@ pub(in crate::command) fn store(
         return Ok(());
     }
     let zset = ZSet::of(pairs, &cx.limits());
-    cx.store(key, Value::ZSet(Box::new(zset)), None)?;
+    cx.store_result(key, Value::ZSet(Box::new(zset)))?;
     cx.changed(EventClasses::ZSET, event, key);
     Ok(())
 }

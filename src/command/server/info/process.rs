@@ -101,7 +101,8 @@ pub(super) fn memory(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("allocator_muzzy", 0);
     text.size("total_system_memory", machine);
     scripts(cx, text);
-    text.fixed("maxmemory:0 maxmemory_human:0B maxmemory_policy:noeviction");
+    text.fixed("maxmemory:0 maxmemory_human:0B");
+    text.field("maxmemory_policy", cx.server.config.get().uses.policy.as_str());
     overhead(text, "allocator_frag", memory.active, used);
     overhead(text, "allocator_rss", memory.resident, memory.active);
     overhead(text, "rss_overhead", resident, memory.resident);

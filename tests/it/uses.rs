@@ -266,50 +266,59 @@ fn sub_replica(name: &str, remora: &Remora, settings: &[&str]) -> Real {
     real
 }
 
+/// A master of this policy with four keys that were used in different ways, one of them in the stream.
+fn master(server: &str, policy: &str) -> Option<Real> {
+    let setting = format!("--maxmemory-policy {policy}");
+    let master = Real::start(server, &[&setting, "--lfu-decay-time 0", "--repl-diskless-sync-delay 0"])?;
+    let mut client = master.client();
+    client.must("SET original text");
+    restore(&mut client, "a", "IDLETIME 1000");
+    restore(&mut client, "b", "FREQ 99");
+    client.must("RPUSH c 1 2");
+    Some(master)
+}
+
+/// A remora that follows the settings of the snapshot and counts each use.
+fn remora(above: u16, more: &[&str]) -> Remora {
+    let flags = ["--lfu-decay-time", "0", "--lfu-log-factor", "0", "--repl-diskless-sync-delay", "0"];
+    let remora = Remora::follow(above, &[&flags, more].concat());
+    remora.wait_linked();
+    remora
+}
+
 fn uses_come_with_the_snapshot_and_are_passed_on(server: &str) {
     for policy in ["allkeys-lfu", "volatile-lru", "noeviction"] {
-        let setting = format!("--maxmemory-policy {policy}");
-        let Some(master) = Real::start(server, &[&setting, "--lfu-decay-time 0", "--repl-diskless-sync-delay 0"])
-        else {
-            return;
-        };
+        let Some(master) = master(server, policy) else { return };
         let (mut client, kept) = (master.client(), folder::temporary());
-        client.must("SET original text");
-        restore(&mut client, "a", "IDLETIME 1000");
-        restore(&mut client, "b", "FREQ 99");
-        client.must("RPUSH c 1 2");
-        let path = kept.path().to_str().expect("a name in UTF-8");
-        let start = || {
-            let flags = ["--dir", path, "--lfu-decay-time", "0", "--lfu-log-factor", "0"];
-            let remora = Remora::follow(master.port, &flags);
-            remora.wait_linked();
-            remora
-        };
-        // In the stream as well.
-        let mut remora = start();
+        let dir = ["--dir", kept.path().to_str().expect("a name in UTF-8")];
+        let mut first = remora(master.port, &dir);
         restore(&mut client, "s", if policy == "allkeys-lfu" { "FREQ 50" } else { "IDLETIME 2000" });
-        remora.wait_caught_up(&mut client);
-        for _restart in 0..2 {
-            {
-                let below = (policy != "noeviction")
-                    .then(|| sub_replica(server, &remora, &[&setting, "--lfu-decay-time 0"]));
-                for mut side in [Some(remora.client()), below.as_ref().map(Real::client)].into_iter().flatten() {
-                    check_uses(policy, &mut side);
-                }
-            }
-            remora.signal("TERM");
-            wait::until_some("remora ends", SOON, || remora.ended());
-            remora = start();
-            if policy == "noeviction" {
-                break;
+        first.wait_caught_up(&mut client);
+        check_uses(policy, &mut first.client());
+        let settings = [&format!("--maxmemory-policy {policy}"), "--lfu-decay-time 0"];
+        if policy != "noeviction" {
+            let below = remora(first.port, &[]);
+            check_uses(policy, &mut below.client());
+            check_uses(policy, &mut sub_replica(server, &below, &settings).client());
+        }
+        first.signal("TERM");
+        wait::until_some("remora ends", SOON, || first.ended());
+        first = remora(master.port, &dir);
+        if policy == "noeviction" {
+            // As at a real server, whose file says nothing of it then.
+            ["a", "b", "c", "s"].into_iter().for_each(|key| assert_idle(&mut first.client(), key, 0));
+            continue;
+        }
+        check_uses(policy, &mut first.client());
+        ["GET b", "TTL a"].into_iter().for_each(|line| drop(first.client().must(line)));
+        let mut real = sub_replica(server, &first, &settings);
+        for mut client in [first.client(), real.client()] {
+            match policy {
+                "allkeys-lfu" => assert_eq!(number(&mut client, "OBJECT FREQ b"), 100),
+                _ => assert_idle(&mut client, "b", 0),
             }
         }
-        if policy == "allkeys-lfu" {
-            let mut ours = remora.client();
-            ours.must("GET b");
-            ours.must("TTL b");
-            assert_eq!(number(&mut ours, "OBJECT FREQ b"), 100);
-        }
+        real.kill();
     }
 }
 

@@ -338,15 +338,13 @@ impl ApplyCx<'_> {
         Ok(())
     }
 
-    /// Stores the result of a set operation. Before Redis 7 it is a new key, whose use does not count on from the one that
-    /// was there. [`ApplyCx::changed`] must follow.
-    pub fn store_result(&mut self, key: &[u8], value: Value) -> Result<(), Refusal> {
-        self.before_store(key);
-        let is_new = self.limits().dialect.is_before_redis_7();
-        let keyspace = self.keyspace()?;
-        let removed = if is_new { keyspace.remove(key) } else { None };
-        let replaced = keyspace.insert(key, value, None);
-        self.trash.value(removed.map(|(value, _)| value).or(replaced));
+    /// What was just stored is the result of a set operation: before Redis 7 a new key, so that its use does not count on
+    /// from the one that was there.
+    pub fn result_was_stored(&mut self, key: &[u8]) -> Result<(), Refusal> {
+        if self.limits().dialect.is_before_redis_7() {
+            let keyspace = self.keyspace()?;
+            keyspace.set_stamp(key, keyspace.uses().fresh());
+        }
         Ok(())
     }
 

@@ -231,6 +231,52 @@ const WRITES: &str = "
     SETNX n3 c
     UNLINK n1
     DEL n2
+    SET s w KEEPTTL
+    SET s w XX GET
+    DECRBY num 5
+    DECR num
+    PEXPIRE s 100000
+    EXPIREAT s 4000000000 GT
+    GETDEL num
+    LPUSHX l2 x
+    RPUSHX l2 y
+    LMPOP 1 l2 LEFT
+    BLPOP l2 1
+    SPOP set2
+    SDIFFSTORE dest set set2
+    SADD set 7 8 9
+    SDIFFSTORE dest set set2
+    ZINTERSTORE zdest 1 z
+    ZADD z 5 e 6 f
+    ZDIFFSTORE zdest 1 z
+    ZPOPMIN z
+    ZMPOP 1 z MIN
+    ZREMRANGEBYSCORE z 100 200
+    ZADD z XX 7 f
+    HSET h f v
+    HPEXPIRE h 1000000 FIELDS 1 f
+    HPERSIST h FIELDS 1 f
+    HSETEX h EX 100 FIELDS 1 f v
+    HGETEX h PERSIST FIELDS 1 f
+    HINCRBY h n 1
+    XADD x NOMKSTREAM 9-1 f v
+    XADD x 9-2 f v
+    XREADGROUP GROUP group me COUNT 9 STREAMS x >
+    XCLAIM x group you 0 9-1
+    XAUTOCLAIM x group them 0 0
+    XGROUP CREATECONSUMER x group nobody
+    XGROUP DELCONSUMER x group nobody
+    XGROUP SETID x group 0
+    XSETID x 10-1
+    XACKDEL x group IDS 1 9-2
+    XGROUP DESTROY x group
+    BITFIELD s INCRBY u8 0 1
+    SETBIT bits 7 1
+    BITOP NOT bits2 bits
+    GEORADIUS geo 13 38 10 km STORE zdest
+    COPY s s DB 2
+    COPY s s DB 2 REPLACE
+    EVAL \"redis.call('set', KEYS[1], 'x') redis.call('get', KEYS[2])\" 2 s t
     FLUSHALL
     SET s v
 ";

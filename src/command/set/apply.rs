@@ -114,7 +114,8 @@ fn store(
     let sets = args.map(|key| set_at(keyspace, key)).collect::<Result<Vec<_>, _>>()?;
     match stored(compute(&sets, &limits)) {
         Some(value) => {
-            cx.store_result(destination, value)?;
+            cx.store(destination, value, None)?;
+            cx.result_was_stored(destination)?;
             if limits.dialect.is_before_redis_7() {
                 cx.told_and_changed(EventClasses::SET, event, destination);
             } else {

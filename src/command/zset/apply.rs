@@ -232,7 +232,8 @@ fn store_combined(
     let options = Options::parse(args, operation, keys.len(), false, cx.limits().dialect)?;
     let inputs = keys.into_iter().map(|key| Input::of(cx.peek(key)?)).collect::<Result<Vec<_>, _>>()?;
     let pairs = combine::combine(operation, &inputs, &options);
-    store(cx, destination, pairs, command)
+    store(cx, destination, pairs, command)?;
+    cx.result_was_stored(destination)
 }
 
 pub(super) fn zrangestore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
@@ -277,7 +278,7 @@ pub(in crate::command) fn store(
         return Ok(());
     }
     let zset = ZSet::of(pairs, &cx.limits());
-    cx.store_result(key, Value::ZSet(Box::new(zset)))?;
+    cx.store(key, Value::ZSet(Box::new(zset)), None)?;
     cx.changed(EventClasses::ZSET, event, key);
     Ok(())
 }

@@ -4,8 +4,10 @@
 //! Comes in: words of requests. Goes out: an [`Introduction`], which goes to `downstream` with the connection.
 
 use super::args::Args;
+use crate::config::split_words;
 use crate::number;
 use crate::position::{Offset, ReplId};
+use crate::rdb::snapshot::Contents;
 use crate::resp::refusal::Refusal;
 use std::sync::Arc;
 
@@ -33,6 +35,8 @@ pub struct Introduction {
     pub version: Option<(u8, u8, u8)>,
     /// `rdb-only`: it wants a snapshot and no stream (`redis-cli --rdb`).
     pub rdb_only: bool,
+    /// `rdb-filter-only`: what of the data it wants (`redis-cli --functions-rdb`, `--replica`).
+    pub contents: Contents,
     /// What it asks for, at last.
     pub asked: Asked,
 }
@@ -63,8 +67,7 @@ impl Introduction {
                 b"capa" => self.offers(value),
                 b"version" => self.version = Some(version(value)?),
                 b"rdb-only" => self.rdb_only = integer(value)? != 0,
-                b"rdb-filter-only" if value.is_empty() => {}
-                b"rdb-filter-only" => return Err(unsupported_filter(value)),
+                b"rdb-filter-only" => self.contents = filter(value)?,
                 b"ack" | b"getack" => return Ok(false),
                 _ => return Err(unrecognized(option)),
             }
@@ -127,9 +130,17 @@ fn version(value: &[u8]) -> Result<(u8, u8, u8), Refusal> {
     }
 }
 
-fn unsupported_filter(value: &[u8]) -> Refusal {
-    let value = String::from_utf8_lossy(value);
-    Refusal::text(format!("ERR Unsupported rdb-filter-only option: {value}"))
+/// Nothing but what is named.
+fn filter(value: &[u8]) -> Result<Contents, Refusal> {
+    let mut contents = Contents { keys: false, functions: false };
+    for word in split_words(value).ok_or(Refusal::text("ERR Missing rdb-filter-only values"))? {
+        if !word.eq_ignore_ascii_case(b"functions") {
+            let word = String::from_utf8_lossy(&word);
+            return Err(Refusal::text(format!("ERR Unsupported rdb-filter-only option: {word}")));
+        }
+        contents.functions = true;
+    }
+    Ok(contents)
 }
 
 fn unrecognized(option: &[u8]) -> Refusal {

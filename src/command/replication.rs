@@ -7,6 +7,7 @@ use super::introduction::Asked;
 use super::row::{Row, session};
 use super::session::After;
 use crate::config::{Address, Master};
+use crate::rdb::snapshot::Contents;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use crate::status::{LinkPhase, Restore};
@@ -125,7 +126,11 @@ fn replicate(cx: &mut SessionCx<'_>, asked: Asked) -> Result<(), Refusal> {
         let restoring = status.saves.restore() == Restore::Loading;
         return Err(if restoring { Refusal::LOADING } else { Refusal::NO_MASTER_LINK });
     }
-    cx.session.introduction().asked = asked;
+    let introduction = cx.session.introduction();
+    if introduction.contents != Contents::ALL && !introduction.eof {
+        return Err(Refusal::text("ERR Filtered replica requires EOF capability"));
+    }
+    introduction.asked = asked;
     cx.after = After::Replicate;
     Ok(())
 }
@@ -223,6 +228,9 @@ mod tests {
             ("REPLCONF listening-port 99999999", "+OK\r\n"),
             ("REPLCONF rdb-only x", "-ERR value is not an integer or out of range\r\n"),
             ("REPLCONF rdb-filter-only foo", "-ERR Unsupported rdb-filter-only option: foo\r\n"),
+            ("REPLCONF rdb-filter-only \"functions foo\"", "-ERR Unsupported rdb-filter-only option: foo\r\n"),
+            ("REPLCONF rdb-filter-only \"\\\"a\"", "-ERR Missing rdb-filter-only values\r\n"),
+            ("REPLCONF rdb-filter-only \"FUNCTIONS functions\"", "+OK\r\n"),
             ("REPLCONF version 9", "-ERR Unrecognized version format: 9\r\n"),
             ("REPLCONF version 9.1.x", "-ERR Unrecognized version format: 9.1.x\r\n"),
             ("REPLCONF version 99.1.3", "+OK\r\n"),

@@ -80,15 +80,24 @@ impl Dataset {
     /// Begins to capture the data as they are now. Must be called where the writer is out: inside the gate, or by
     /// the writer itself. Costs an allocation per database.
     pub fn capture<S: Sink + 'static>(&self, sink: S) -> Capture<S> {
-        static IDS: AtomicU64 = AtomicU64::new(0);
         let filled: Vec<_> = self.dbs().filter(|(_, keyspace)| !keyspace.is_empty()).collect();
         let walks = filled.iter().map(|(db, _)| Walk::new(*db)).collect();
-        let shared = Arc::new(Mutex::new(Shared { walks, sink }));
-        let capture = Capture { id: IDS.fetch_add(1, Ordering::Relaxed), serial: self.serial, shared };
+        let capture = self.capture_by(walks, sink);
         for (walk, (_, keyspace)) in filled.iter().enumerate() {
             keyspace.watch(Watcher { capture: capture.id, walk, shared: capture.weak() });
         }
         capture
+    }
+
+    /// A capture that hands on no keys, and that the writer never looks at.
+    pub fn capture_nothing<S: Sink + 'static>(&self, sink: S) -> Capture<S> {
+        self.capture_by(Vec::new(), sink)
+    }
+
+    fn capture_by<S>(&self, walks: Vec<Walk>, sink: S) -> Capture<S> {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let shared = Arc::new(Mutex::new(Shared { walks, sink }));
+        Capture { id: IDS.fetch_add(1, Ordering::Relaxed), serial: self.serial, shared }
     }
 }
 

@@ -62,7 +62,10 @@ impl Conversation {
 
     /// Speaks until one side ends it.
     pub(super) async fn run(mut self) {
-        let name = format!("{}:{}", self.numbers.ip, self.numbers.port);
+        let name = match self.numbers.port {
+            0 => format!("{} (client {})", self.numbers.ip, self.member.id),
+            port => format!("{}:{port}", self.numbers.ip),
+        };
         let status = Arc::clone(&self.feed.status);
         status.downstream.joined(Arc::clone(&self.numbers));
         self.member.become_sub_replica();
@@ -171,9 +174,12 @@ impl Talk<'_> {
     /// Everything: the snapshot that it shares with others. Answers where the stream goes on.
     async fn full_resync(&mut self) -> Result<(Cursor, Offset), Cut> {
         let framing = if self.introduction.eof { Framing::EndMark } else { Framing::Length };
-        let receiver = receiver(self.introduction, self.feed.settings().sub_replica_dialect);
+        let master = self.feed.read(|data| data.limits.dialect);
+        let receiver = receiver(self.introduction, self.feed.settings().sub_replica_dialect, master);
         if let Some(why) = self.feed.unfit(receiver) {
-            self.hold(UNFIT_PAUSE).await?;
+            if !self.introduction.rdb_only {
+                self.hold(UNFIT_PAUSE).await?;
+            }
             return Err(self.unfit(why).await);
         }
         let membership = self.feed.join(self.member.id, receiver, framing);

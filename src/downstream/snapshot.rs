@@ -81,14 +81,17 @@ impl<'a> Making<'a> {
             if self.feed.is_unsound(data) {
                 return None;
             }
-            let writer = match self.transfer.receiver {
-                Receiver::Remora => SnapshotWriter::own(data, uses),
-                Receiver::Server(dialect) => SnapshotWriter::new(dialect, data, uses),
+            let capture = match self.transfer.receiver {
+                Receiver::Remora => data.capture(SnapshotWriter::own(data, uses)),
+                Receiver::Server(dialect, contents) => {
+                    let writer = SnapshotWriter::of(dialect, contents, data, uses);
+                    if contents.keys { data.capture(writer) } else { data.capture_nothing(writer) }
+                }
             };
             let next = data.position.offset.advanced(1);
             let cursor = self.feed.backlog.attach(next);
             let mark = (0..40).map(|_| fastrand::alphanumeric().to_ascii_lowercase()).collect();
-            Some((data.capture(writer), cursor.map(|cursor| Start { position: data.position, cursor, mark })))
+            Some((capture, cursor.map(|cursor| Start { position: data.position, cursor, mark })))
         });
         let (capture, start) = begun.ok_or(Failure::Unsound)?;
         if let Some(why) = capture.sink(|writer| writer.unfit().map(str::to_owned)) {

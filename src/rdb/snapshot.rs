@@ -33,6 +33,26 @@ const PART_BYTES: usize = 64 * 1024;
 /// Room that a fresh chunk is given.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+/// What of the data a snapshot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// The keys with their values.
+    pub keys: bool,
+    /// The libraries of functions.
+    pub functions: bool,
+}
+
+impl Contents {
+    /// Everything.
+    pub const ALL: Self = Self { keys: true, functions: true };
+}
+
+impl Default for Contents {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
 /// Writes one snapshot.
 #[derive(Debug)]
 pub struct SnapshotWriter {
@@ -63,11 +83,16 @@ impl SnapshotWriter {
     /// A snapshot of `data` for a server of this dialect, up to where the first database begins: header, facts,
     /// functions. Costs a copy of the functions.
     pub fn new(dialect: Dialect, data: &Dataset, settings: UseSettings) -> Self {
+        Self::of(dialect, Contents::ALL, data, settings)
+    }
+
+    /// The same, of some of the contents. Without keys it must be handed none.
+    pub fn of(dialect: Dialect, contents: Contents, data: &Dataset, settings: UseSettings) -> Self {
         let mut writer = Self::empty(dialect, data, settings);
         writer.header(version_of(dialect), dialect, &data.position);
-        if dialect.has_functions() {
+        if contents.functions && dialect.has_functions() {
             writer.functions(data);
-        } else if !data.functions.is_empty() {
+        } else if contents.functions && !data.functions.is_empty() {
             writer.unfit = Some(format!("{} knows no functions", name(dialect)));
         }
         writer

@@ -1,27 +1,28 @@
 //! Which snapshot a sub-replica can load.
 //!
 //! A value type that a real replica does not know makes its process exit, so whoever does not say what it is gets
-//! what all of them know.
+//! what all of them know. A tool that only keeps the file gets what our master would have written.
 
 use crate::command::introduction::Introduction;
 use crate::config::SubReplicaDialect;
 use crate::dataset::Dialect;
+use crate::rdb::snapshot::Contents;
 
 /// For whom a snapshot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receiver {
     /// Another remora: it keeps everything that we keep, with our own master's dialect.
     Remora,
-    /// A real server that knows the value types of this dialect.
-    Server(Dialect),
+    /// A real server that knows the value types of this dialect, and what it wants.
+    Server(Dialect, Contents),
 }
 
-/// For whom a snapshot for this sub-replica is written.
-pub fn receiver(introduction: &Introduction, setting: SubReplicaDialect) -> Receiver {
-    if introduction.remora {
+/// For whom a snapshot for this sub-replica is written; `master`: whose replica we are.
+pub fn receiver(introduction: &Introduction, setting: SubReplicaDialect, master: Dialect) -> Receiver {
+    if introduction.remora && introduction.contents == Contents::ALL {
         return Receiver::Remora;
     }
-    Receiver::Server(match (setting, introduction.version) {
+    let dialect = match (setting, introduction.version) {
         (SubReplicaDialect::Redis60, _) => Dialect::Redis(6, 0),
         (SubReplicaDialect::Redis70, _) => Dialect::Redis(7, 0),
         (SubReplicaDialect::Redis80, _) => Dialect::Redis(8, 0),
@@ -31,9 +32,11 @@ pub fn receiver(introduction: &Introduction, setting: SubReplicaDialect) -> Rece
         (SubReplicaDialect::Auto, Some((10.., _, _))) => Dialect::Valkey(9, 1),
         (SubReplicaDialect::Auto, Some((8, minor, _))) => Dialect::Valkey(8, minor),
         (SubReplicaDialect::Auto, _) if introduction.rdb_channel => Dialect::Redis(8, 0),
+        (SubReplicaDialect::Auto, _) if introduction.rdb_only => master,
         // Redis 6 and 7, 8.0 with that option off, Valkey 7.2: they cannot be told apart.
         (SubReplicaDialect::Auto, _) => Dialect::Redis(6, 0),
-    })
+    };
+    Receiver::Server(dialect, introduction.contents)
 }
 
 #[cfg(test)]
@@ -43,13 +46,16 @@ mod tests {
     #[test]
     fn a_sub_replica_gets_what_it_can_load() {
         let check = |introduction: &Introduction, setting: SubReplicaDialect, expected: Dialect| {
-            let expected = Receiver::Server(expected);
-            assert_eq!(receiver(introduction, setting), expected, "{introduction:?} {setting:?}");
+            let expected = Receiver::Server(expected, introduction.contents);
+            let found = receiver(introduction, setting, Dialect::Valkey(8, 1));
+            assert_eq!(found, expected, "{introduction:?} {setting:?}");
         };
         let silent = Introduction { eof: true, psync2: true, ..Introduction::default() };
         let version = |version| Introduction { version: Some(version), ..silent.clone() };
         let redis_8 = Introduction { rdb_channel: true, ..silent.clone() };
         let remora = Introduction { remora: true, ..version((9, 1, 0)) };
+        let tool = Introduction { rdb_only: true, ..silent.clone() };
+        let functions = Contents { keys: false, functions: true };
         for (introduction, expected) in [
             (&silent, Dialect::Redis(6, 0)),
             (&redis_8, Dialect::Redis(8, 0)),
@@ -59,12 +65,17 @@ mod tests {
             (&version((9, 0, 1)), Dialect::Valkey(9, 0)),
             (&version((9, 1, 2)), Dialect::Valkey(9, 1)),
             (&version((12, 0, 0)), Dialect::Valkey(9, 1)),
+            (&tool, Dialect::Valkey(8, 1)),
+            (&Introduction { contents: functions, ..tool.clone() }, Dialect::Valkey(8, 1)),
+            (&Introduction { contents: functions, ..silent.clone() }, Dialect::Redis(6, 0)),
         ] {
             check(introduction, SubReplicaDialect::Auto, expected);
         }
         check(&silent, SubReplicaDialect::Redis70, Dialect::Redis(7, 0));
         check(&version((9, 1, 2)), SubReplicaDialect::Valkey81, Dialect::Valkey(8, 1));
-        assert_eq!(receiver(&remora, SubReplicaDialect::Auto), Receiver::Remora);
-        assert_eq!(receiver(&remora, SubReplicaDialect::Redis60), Receiver::Remora);
+        check(&tool, SubReplicaDialect::Redis60, Dialect::Redis(6, 0));
+        for setting in [SubReplicaDialect::Auto, SubReplicaDialect::Redis60] {
+            assert_eq!(receiver(&remora, setting, Dialect::Redis(7, 0)), Receiver::Remora);
+        }
     }
 }

@@ -2,12 +2,17 @@
 
 use super::load::{Load, WRITES_PER_SECOND};
 use super::{assert_all_equal, stat, wait_linked};
+use crate::support::client::Client;
+use crate::support::folder;
 use crate::support::proxy::Proxy;
 use crate::support::real::{Real, for_each_master};
 use crate::support::remora::{Remora, SOON};
 use crate::support::wait::Finally;
 use crate::support::{chance, wait};
 use crate::workload::generate::{Features, Generator};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -102,27 +107,72 @@ fn a_sub_replica_that_cannot_hold_the_data_is_refused_with_the_reason() {
     assert_all_equal(&mut client, &mut [("valkey-8.1", sub.client())]);
 }
 
+/// `redis-cli --rdb`, `--functions-rdb` and `--replica` against remora and against a real replica.
 #[test]
 fn redis_cli_takes_a_snapshot() {
-    use crate::support::folder;
-    let Some(master) = Real::start("redis-7.0", &[]) else { return };
-    master.client().must("SET a 1");
+    let delay = "--repl-diskless-sync-delay 0";
+    let Some(master) = Real::start("redis-8.0", &[delay]) else { return };
+    let mut client = master.client();
+    client.must("SET a 1");
+    let library = "#!lua name=l\nredis.register_function('f', function() return 1 end)";
+    assert!(!client.command(&["FUNCTION", "LOAD", library]).is_error());
     let remora = Remora::follow(master.port, &["--repl-diskless-sync-delay", "0"]);
     remora.wait_linked();
+    let Some(real) = Real::start("redis-8.0", &[&format!("--replicaof 127.0.0.1 {}", master.port), delay]) else {
+        return;
+    };
+    wait_linked("redis-8.0", &mut real.client());
     for name in ["redis-7.0", "redis-8.0", "valkey-9.1"] {
-        let Some(program) = folder::peer(&format!("{name}-cli")) else { continue };
-        let folder = folder::temporary();
-        let file = folder.path().join("taken.rdb");
-        let taken = std::process::Command::new(program)
-            .args(["-p", &remora.port.to_string(), "--rdb"])
-            .arg(&file)
-            .output()
-            .expect("running redis-cli");
-        assert!(taken.status.success(), "{name}: {taken:?}");
-        let bytes = std::fs::read(&file).expect("a file");
-        assert!(bytes.starts_with(b"REDIS0009"), "{name}: {}", bytes[..9].escape_ascii());
+        for flag in ["--rdb", "--functions-rdb"] {
+            let Some(ours) = taken(name, flag, remora.port) else { continue };
+            let theirs = taken(name, flag, real.port).expect("the same program");
+            assert_eq!(data_of(&ours), data_of(&theirs), "{name} {flag}");
+            assert_eq!(ours[..9], theirs[..9], "{name} {flag}: the version");
+        }
+        follows_the_stream(name, &remora, &mut client);
     }
     wait::until("all are gone", SOON, || remora.replication("connected_slaves") == "0");
+}
+
+/// What this program has stored.
+fn taken(name: &str, flag: &str, port: u16) -> Option<Vec<u8>> {
+    let program = folder::peer(&format!("{name}-cli"))?;
+    let folder = folder::temporary();
+    let file = folder.path().join("taken.rdb");
+    let taken = Command::new(program)
+        .args(["-p", &port.to_string(), flag])
+        .arg(&file)
+        .output()
+        .expect("running redis-cli");
+    assert!(taken.status.success(), "{name} {flag}: {taken:?}");
+    Some(std::fs::read(&file).expect("a file"))
+}
+
+/// Functions and keys of a snapshot: what is behind the last fact and before the checksum.
+fn data_of(snapshot: &[u8]) -> &[u8] {
+    let last = b"aof-base\xc0\0";
+    let at = snapshot.windows(last.len()).position(|window| window == last).expect("the last fact");
+    &snapshot[at + last.len()..snapshot.len() - 8]
+}
+
+/// `--replica` asks for an empty snapshot and prints the stream.
+fn follows_the_stream(name: &str, remora: &Remora, master: &mut Client) {
+    let Some(program) = folder::peer(&format!("{name}-cli")) else { return };
+    let mut cli = Command::new(program)
+        .args(["-p", &remora.port.to_string(), "--replica"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("running redis-cli");
+    let online =
+        |info: BTreeMap<String, String>| info.get("slave0").is_some_and(|line| line.contains("state=online"));
+    wait::until("it gets the stream", SOON, || online(remora.client().info("replication")));
+    // It takes the first command for the answer to its acknowledgement.
+    master.must("SET told nothing");
+    master.must(&format!("SET told {name}"));
+    let mut lines = BufReader::new(cli.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("told") && line.contains(name)), "{name}");
+    cli.kill().and_then(|()| cli.wait()).expect("it is ours");
 }
 
 #[test]
@@ -148,7 +198,7 @@ fn a_snapshot_taken_under_heavy_writes_is_exact() {
 }
 
 /// Changes, deletes and makes keys all over the place, and empties a database now and then.
-fn churn(mut client: crate::support::client::Client, done: &AtomicBool) {
+fn churn(mut client: Client, done: &AtomicBool) {
     let mut rng = chance::seeded("a_snapshot_taken_under_heavy_writes_is_exact");
     while !done.load(std::sync::atomic::Ordering::SeqCst) {
         let requests: Vec<Vec<String>> = (0..200)

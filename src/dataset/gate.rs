@@ -223,6 +223,8 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::UnixMs;
+    use crate::config::UseSettings;
     use crate::dataset::{EncodingLimits, StrForm, ValueRef};
     use crate::position::{DbIndex, Offset, Position, ReplId};
 
@@ -264,6 +266,46 @@ mod tests {
             }
         });
         assert_eq!(writer.peek(|data| number(data, b"a")), ROUNDS);
+    }
+
+    #[test]
+    fn uses_are_recorded_while_the_writer_changes_and_replaces_entries() {
+        const ROUNDS: u64 = if cfg!(miri) { 50 } else { 2_000 };
+        let (mut writer, readers) = gate(dataset(), 2);
+        std::thread::scope(|scope| {
+            for mut reader in readers {
+                scope.spawn(move || {
+                    let mut last = 0;
+                    while last < ROUNDS {
+                        last = reader.read(|data| {
+                            let now = UnixMs(last as i64 * 1000 + 500);
+                            let uses = data.uses(UseSettings::default(), now);
+                            if let Some(entry) = data.db(DbIndex(0)).and_then(|db| db.get(b"a")) {
+                                entry.mark_used(&uses);
+                                // Unless the other reader, whose clock is another, came between.
+                                assert!(uses.idle_s(entry.stamp()) <= ROUNDS as u32);
+                            }
+                            number(data, b"a")
+                        });
+                    }
+                });
+            }
+            for round in 1..=ROUNDS {
+                writer.apply(|data| {
+                    data.at_moment(UseSettings::default(), UnixMs(round as i64 * 1000));
+                    data.begin_command(DbIndex(0));
+                    let db = data.db_mut(DbIndex(0)).expect("database 0");
+                    let expiry = round.is_multiple_of(3).then_some(UnixMs(5));
+                    db.set_string(b"a", &round.to_le_bytes(), StrForm::Auto, expiry);
+                });
+            }
+        });
+        writer.apply(|data| {
+            data.begin_command(DbIndex(0));
+            let db = data.db_mut(DbIndex(0)).expect("database 0");
+            db.set_expiry(b"a", None);
+            assert_eq!(db.uses().idle_s(db.get(b"a").expect("it was set").stamp()), 0);
+        });
     }
 
     #[test]

@@ -168,8 +168,8 @@ fn follows_the_stream(name: &str, remora: &Remora, master: &mut Client) {
         |info: BTreeMap<String, String>| info.get("slave0").is_some_and(|line| line.contains("state=online"));
     wait::until("it gets the stream", SOON, || online(remora.client().info("replication")));
     // It takes the first command for the answer to its acknowledgement.
-    master.must("SET told nothing");
-    master.must(&format!("SET told {name}"));
+    master.must("PUBLISH told nothing");
+    master.must(&format!("PUBLISH told {name}"));
     let mut lines = BufReader::new(cli.stdout.take().expect("piped")).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("told") && line.contains(name)), "{name}");
     cli.kill().and_then(|()| cli.wait()).expect("it is ours");

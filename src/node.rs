@@ -17,7 +17,7 @@ use crate::hub::Hub;
 use crate::position::{DbIndex, Offset, Position, ReplId};
 use crate::progress::{self, Screen};
 use crate::repl::backlog::Backlog;
-use crate::script;
+use crate::script::{self, ScriptThread};
 use crate::serve::{Listeners, WorkerHandle, serve, start_worker};
 use crate::status::{LagLimits, Status};
 use crate::tls::Tls;
@@ -35,7 +35,7 @@ const TICK_INTERVAL: Duration = Duration::from_millis(100);
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the program until `stop` resolves or a client says SHUTDOWN. Errors are about starting (an address that cannot be
-/// bound, a thread that cannot be made), or say that `stop` has cut the last save of a SHUTDOWN short. Must be called
+/// bound, a thread that cannot be made), or say that `stop` has cut the end after a SHUTDOWN short. Must be called
 /// inside a runtime.
 pub async fn run(
     config: Arc<LiveConfig>,
@@ -60,7 +60,8 @@ pub async fn run(
     let saver = readers.pop().map(|reader| start_saver(&settings, &server, reader)).transpose()?.flatten();
     let scripts = readers.pop().map(|reader| script::start(reader, Arc::clone(&server))).transpose()?;
     let start = |(n, reader)| start_worker(n, reader, Arc::clone(&server), downstream.clone());
-    let workers: Vec<WorkerHandle> = readers.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
+    let started: Vec<_> = readers.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
+    let (workers, worker_threads): (Vec<WorkerHandle>, Vec<JoinHandle<()>>) = started.into_iter().unzip();
     let masters = server.master.subscribe();
     let link = LinkThread::start(writer, &server, backlog, masters, Arc::clone(&tls))?;
 
@@ -82,27 +83,48 @@ pub async fn run(
         () = &mut stop => None,
         unsaved = server.shutdown.asked() => Some(unsaved),
     };
-    // The listeners and workers went with their future: no new clients, and the present ones are cut.
+    // The listeners went with their future, and with them the handles of the workers: no new clients, and the present
+    // ones are cut.
     tracing::info!("stopping");
-    if let Some(scripts) = scripts {
-        scripts.stop();
-    }
-    link.stop();
-    // Behind the link: sub-replicas take the rest of what was applied.
-    feeder.stop();
-    if let Some(saver) = saver {
-        // On another thread, so that a second signal is still heard. It cannot fail but by a panic that was told.
-        let saving = tokio::task::spawn_blocking(move || saver.stop(unsaved != Some(true)));
-        match unsaved {
-            None => drop(saving.await),
-            // Nobody listens for signals but `stop` yet.
-            Some(_) => tokio::select! {
-                _ = saving => {}
-                () = stop => return Err(io::Error::other("a signal has cut the last save short")),
-            },
-        }
+    let threads = Threads { scripts, workers: worker_threads, link, feeder, saver };
+    // On another thread, so that a second signal is still heard. It cannot fail but by a panic that was told.
+    let stopping = tokio::task::spawn_blocking(move || threads.stop(&server, unsaved != Some(true)));
+    match unsaved {
+        None => drop(stopping.await),
+        // Nobody listens for signals but `stop` yet.
+        Some(_) => tokio::select! {
+            _ = stopping => {}
+            () = stop => return Err(io::Error::other("a signal has cut the end short")),
+        },
     }
     Ok(())
+}
+
+/// What is taken down at the end.
+struct Threads {
+    scripts: Option<ScriptThread>,
+    workers: Vec<JoinHandle<()>>,
+    link: LinkThread,
+    feeder: Feeder,
+    saver: Option<Saver>,
+}
+
+impl Threads {
+    /// Ends them in order, each in bounded time.
+    fn stop(self, server: &Server, save: bool) {
+        // A script of a transaction holds its worker, and the link with it.
+        server.scripts.end_all();
+        if let Some(scripts) = self.scripts {
+            scripts.stop();
+        }
+        self.workers.into_iter().for_each(|worker| drop(worker.join()));
+        self.link.stop();
+        // Behind the link: sub-replicas take the rest of what was applied.
+        self.feeder.stop();
+        if let Some(saver) = self.saver {
+            saver.stop(save);
+        }
+    }
 }
 
 /// Our own snapshot, if there is a folder for it.
@@ -193,6 +215,10 @@ async fn judge_lag(server: &Server) {
                 Some(stale) => tracing::warn!(limit = stale.setting(), %lag, "reads are refused from now on"),
                 None => tracing::info!(%lag, "reads are answered again"),
             }
+        }
+        if exceeded.is_some() {
+            // At each tick: one that was let through a moment ago may have begun to wait meanwhile.
+            server.hub.look_again();
         }
         before = exceeded;
     }

@@ -223,4 +223,14 @@ impl Hub {
     pub fn history_changed(&self) {
         self.waiting.wake_up_to(Offset(u64::MAX));
     }
+
+    /// Everybody who waits for a key looks again: the data may be too old to be shown.
+    pub fn look_again(&self) {
+        self.waiting.wake_all();
+    }
+
+    /// Another master is followed: who waits for a key is sent away (as redis 7.0).
+    pub fn master_changed(&self) {
+        self.waiting.force_all();
+    }
 }

@@ -21,6 +21,9 @@ const MAIL: u8 = 2;
 const CHANGED: u8 = 4;
 const TIMED_OUT: u8 = 8;
 const UNBLOCKED: u8 = 16;
+const FORCED: u8 = 32;
+/// All that ends a wait or makes it look again.
+const WAKES: u8 = CHANGED | TIMED_OUT | UNBLOCKED | FORCED;
 
 /// Bits of what others see of its tracking.
 const TRACKS: u8 = 1;
@@ -63,6 +66,8 @@ pub enum Wake {
     TimedOut,
     /// CLIENT UNBLOCK ... ERROR.
     Unblocked,
+    /// Another master is followed from now on.
+    Forced,
 }
 
 /// What became of a message.
@@ -143,7 +148,7 @@ impl Mailbox {
 
     /// The client waits from now on.
     pub(super) fn begin_wait(&self) {
-        self.signals.fetch_and(!(CHANGED | TIMED_OUT | UNBLOCKED), Relaxed);
+        self.signals.fetch_and(!WAKES, Relaxed);
         self.waiting.store(true, Release);
     }
 
@@ -161,6 +166,11 @@ impl Mailbox {
         self.signal(CHANGED);
     }
 
+    /// It is not to wait any more, and its connection ends.
+    pub(super) fn force(&self) {
+        self.signal(FORCED);
+    }
+
     /// CLIENT UNBLOCK; `false` if it does not wait.
     pub fn unblock(&self, with_error: bool) -> bool {
         let waits = self.is_waiting();
@@ -172,12 +182,13 @@ impl Mailbox {
 
     /// Why it is to look again, if it is; told once.
     pub fn take_wake(&self) -> Option<Wake> {
-        let signals = self.signals.load(Acquire) & (CHANGED | TIMED_OUT | UNBLOCKED);
+        let signals = self.signals.load(Acquire) & WAKES;
         if signals == 0 {
             return None;
         }
         self.signals.fetch_and(!signals, Relaxed);
         Some(match signals {
+            _ if signals & FORCED != 0 => Wake::Forced,
             _ if signals & UNBLOCKED != 0 => Wake::Unblocked,
             _ if signals & TIMED_OUT != 0 => Wake::TimedOut,
             _ => Wake::Changed,

@@ -53,6 +53,11 @@ impl Waiting {
         self.keys.lock().values().flat_map(Waiters::values).for_each(|mailbox| mailbox.look_again());
     }
 
+    /// Nobody waits for a key any more.
+    pub(super) fn force_all(&self) {
+        self.keys.lock().values().flat_map(Waiters::values).for_each(|mailbox| mailbox.force());
+    }
+
     /// The stream is applied up to here: those who waited for it look, once.
     #[inline]
     pub(super) fn reached(&self, offset: Offset) {

@@ -59,6 +59,9 @@ impl Refusal {
     pub const LIMIT_NEGATIVE: Self = Self::fixed("ERR LIMIT can't be negative");
     pub const NOT_A_HYPERLOGLOG: Self = Self::fixed("WRONGTYPE Key is not a valid HyperLogLog string value.");
     pub const MONITOR_READS: Self = Self::fixed("ERR Replica can't interact with the keyspace");
+    pub const FORCED: Self = Self::fixed(
+        "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+    );
     pub const UNBLOCKED: Self = Self::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
     pub const TOO_MANY_CLIENTS: Self = Self::fixed("ERR max number of clients reached");
     pub const STRING_TOO_LONG: Self = Self::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");

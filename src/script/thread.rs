@@ -60,12 +60,9 @@ impl Drop for ScriptThread {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
         let _ = self.queue.send(Message::Stop);
-        while let Some(thread) = self.thread.take_if(|thread| !thread.is_finished()) {
-            if let Some(run) = self.server.scripts.oldest() {
-                run.kill();
-            }
-            std::thread::sleep(Duration::from_millis(1));
-            self.thread = Some(thread);
+        self.server.scripts.end_all();
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
         }
     }
 }

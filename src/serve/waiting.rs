@@ -12,6 +12,7 @@ use crate::command::session::Pending;
 use crate::hub::Wake;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
+use crate::status::Stale;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -85,6 +86,7 @@ impl Connection {
         let mut reply = Reply::new(self.session.proto());
         reply.bound(self.room(&mut self.worker.shared.borrow_mut()));
         match wake {
+            Wake::Changed if let Some(stale) = self.stale(pending) => reply.error(&stale.into()),
             Wake::Changed => {
                 let began = clock::instant();
                 if !self.ask_again(pending, &mut reply) {
@@ -95,6 +97,7 @@ impl Connection {
             Wake::TimedOut if pending.wait.is_for_offset() => reply.integer(0),
             Wake::TimedOut => reply.null_array(),
             Wake::Unblocked => reply.error(&Refusal::UNBLOCKED),
+            Wake::Forced => reply.error(&Refusal::FORCED),
         }
         if reply.is_over() {
             self.abort(true);
@@ -103,7 +106,14 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         worker.shared.borrow().stats.net(0, reply.len() as u64);
         self.output.extend_from_slice(reply.bytes());
-        Some(Step::Again)
+        // As redis 7.0.
+        Some(if wake == Wake::Forced { Step::Close } else { Step::Again })
+    }
+
+    /// The limit of the lag that forbids to answer. Behind a link that is down the wait goes on, as at real replicas.
+    fn stale(&self, pending: &Pending) -> Option<Stale> {
+        let exceeded = self.worker.server.status.lag_exceeded();
+        exceeded.filter(|stale| pending.row.row.is_refused_while(*stale))
     }
 
     /// The answer took so long to make: the command has run a second time (as redis 7.2).

@@ -17,6 +17,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -49,18 +50,15 @@ pub(super) struct Worker {
 }
 
 /// A running worker: takes connections, and ends when its handle is dropped.
-pub struct WorkerHandle {
-    connections: mpsc::UnboundedSender<Accepted>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
+pub struct WorkerHandle(mpsc::UnboundedSender<Accepted>);
 
-/// Starts worker number `number`.
+/// Starts worker number `number`; its thread can be waited for.
 pub fn start_worker(
     number: usize,
     reader: Reader,
     server: Arc<Server>,
     downstream: Downstream,
-) -> io::Result<WorkerHandle> {
+) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
     let (connections, accepted) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = move || {
@@ -76,11 +74,11 @@ pub fn start_worker(
         LocalSet::new().block_on(&runtime, take_connections(worker, accepted));
     };
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
-    Ok(WorkerHandle { connections, thread: Some(thread) })
+    Ok((WorkerHandle(connections), thread))
 }
 
 /// Spawns a task for each connection that is dealt, and cuts the ones that are idle for too long; returns when the
-/// handle is gone, which cuts the rest.
+/// handle is gone, and the rest is cut with the runtime.
 async fn take_connections(worker: Rc<Worker>, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
     let mut look = interval(IDLE_LOOK);
     loop {
@@ -124,17 +122,7 @@ impl Worker {
 impl WorkerHandle {
     /// Deals a connection to this worker.
     pub(super) fn deal(&self, connection: Accepted) {
-        drop(self.connections.send(connection));
-    }
-}
-
-impl Drop for WorkerHandle {
-    fn drop(&mut self) {
-        // Closing the channel ends the worker's loop; its connections are cut with its runtime.
-        self.connections = mpsc::unbounded_channel().0;
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+        drop(self.0.send(connection));
     }
 }
 

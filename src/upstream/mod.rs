@@ -213,6 +213,7 @@ impl Link {
         tracing::info!("following another master");
         self.report.disconnected();
         self.report.below(Vec::new());
+        self.hub.master_changed();
         self.distrust.forget();
         self.connected_at = None;
         backoff.reset();

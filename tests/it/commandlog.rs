@@ -1,7 +1,9 @@
 //! COMMANDLOG beside a real replica of valkey 9.1: what is logged with which size, and the settings.
 
 use crate::support::beside::Beside;
-use crate::support::client::parsed;
+use crate::support::client::{Client, parsed, words};
+use crate::support::remora::SOON;
+use crate::support::wait;
 
 /// The sizes and words of the entries.
 fn shown(reply: &[u8]) -> String {
@@ -74,4 +76,29 @@ fn commandlog_is_that_of_a_real_replica() {
         let newest = client.call(&format!("COMMANDLOG GET 2 {kind}"));
         assert!(newest.items()[nth].items()[3].items()[0].text_is("EVAL"));
     }
+}
+
+/// While a script is busy the logs can be looked at here; a real replica answers BUSY. Once it is killed both have it.
+#[test]
+fn a_script_that_was_killed_is_logged_as_at_a_real_replica() {
+    let settings = ["--busy-reply-threshold", "50"];
+    let Some(beside) = Beside::start("valkey-9.1", &[&settings.join(" ")], &settings) else { return };
+    let logged = [beside.replica.port, beside.remora.port].map(|port| {
+        let (mut busy, mut client) = (Client::connect(port), Client::connect(port));
+        client.must("SLOWLOG RESET");
+        busy.send(&words("EVAL \"while true do end\" 0 argument"));
+        let is_busy = |client: &mut Client| client.call("EVAL \"return 1\" 0").text_starts("BUSY");
+        wait::until("the script is busy", SOON, || is_busy(&mut client));
+        if port == beside.remora.port {
+            assert!(client.must("SLOWLOG LEN").int() >= 0 && client.must("COMMANDLOG LEN slow").int() >= 0);
+        }
+        client.must("SCRIPT KILL");
+        assert!(busy.reply().is_error());
+        wait::until_some("it is logged", SOON, || {
+            let entries = client.must("COMMANDLOG GET -1 slow");
+            let mut words = entries.items().iter().map(|entry| format!("{:?}", entry.items()[3]));
+            words.find(|words| words.contains("while true"))
+        })
+    });
+    assert_eq!(logged[0], logged[1]);
 }

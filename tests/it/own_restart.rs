@@ -322,6 +322,23 @@ fn reads_answer_loading_and_the_master_waits_until_the_file_is_loaded() {
 }
 
 #[test]
+fn the_end_does_not_wait_for_a_file_that_is_being_loaded() {
+    let Some((master, dir, path)) = after_a_run() else { return };
+    let bytes = fs::read(file(dir.path())).expect("the file");
+    fs::remove_file(file(dir.path())).expect("removing");
+    let made = Command::new("mkfifo").arg(file(dir.path())).status().expect("running mkfifo");
+    assert!(made.success());
+    let remora = Remora::follow(master.port, &["--dir", &path]);
+    let mut pipe = fs::OpenOptions::new().write(true).open(file(dir.path())).expect("the pipe");
+    pipe.write_all(&bytes[..bytes.len() / 2]).expect("writing");
+    wait::until("the load has begun", SOON, || persistence(&remora, "remora_restore_status") == "loading");
+    let log = end(remora);
+    assert!(log.contains("nothing to save"), "{log}");
+    let kind = fs::metadata(file(dir.path())).expect("the pipe").file_type();
+    assert!(!kind.is_file(), "what was there is left alone");
+}
+
+#[test]
 fn without_a_folder_nothing_is_kept() {
     let Some(master) = Real::start("redis-7.0", &[]) else { return };
     let remora = Remora::follow(master.port, &[]);

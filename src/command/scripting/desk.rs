@@ -105,6 +105,7 @@ pub struct Scripts {
     cache: Mutex<Cache>,
     /// Mostly none or one: more only when transactions run scripts beside the thread.
     running: Mutex<Vec<Arc<Run>>>,
+    ending: AtomicBool,
     engine: OnceLock<Engine>,
     pub figures: Figures,
 }
@@ -143,8 +144,20 @@ impl Scripts {
     /// Registers what begins to run, until the answer is dropped.
     pub fn begin(&self, run: Run) -> Running<'_> {
         let run = Arc::new(run);
-        self.running.lock().push(Arc::clone(&run));
+        let mut running = self.running.lock();
+        if self.ending.load(Relaxed) {
+            run.kill();
+        }
+        running.push(Arc::clone(&run));
+        drop(running);
         Running { scripts: self, run }
+    }
+
+    /// The program ends: what runs is ended, and so is what begins from now on.
+    pub fn end_all(&self) {
+        let running = self.running.lock();
+        self.ending.store(true, Relaxed);
+        running.iter().for_each(|run| run.kill());
     }
 
     /// What has been running for longest.

@@ -1,6 +1,6 @@
 //! `replica-max-lag-seconds` and `replica-max-lag-bytes`.
 
-use super::{Stopped, staleness};
+use super::{OLD, Stopped, staleness};
 use crate::support::client::Value;
 use crate::support::proxy::Proxy;
 use crate::support::real::{Real, for_each_master};
@@ -8,7 +8,6 @@ use crate::support::remora::{Remora, SOON};
 use crate::support::wait;
 use crate::support::{folder, http, ports};
 
-const OLD: &str = "MASTERDOWN The data may be older than 'replica-max-lag-seconds' allows.";
 const BEHIND: &str = "MASTERDOWN More of the master's stream is missing than 'replica-max-lag-bytes' allows.";
 
 fn ready(remora: &Remora) -> (u16, String) {

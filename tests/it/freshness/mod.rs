@@ -1,5 +1,6 @@
 //! How old the data are, and what clients can do about it.
 
+mod blocked;
 mod lag;
 mod limits;
 mod stale;
@@ -10,6 +11,8 @@ use crate::support::real::Real;
 use crate::support::remora::Remora;
 use std::collections::BTreeMap;
 use std::process::Command;
+
+const OLD: &str = "MASTERDOWN The data may be older than 'replica-max-lag-seconds' allows.";
 
 /// The fields of CLIENT STALENESS.
 #[track_caller]

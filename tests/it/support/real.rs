@@ -119,6 +119,12 @@ impl Real {
         assert!(status.expect("running kill").success(), "kill -{name}");
     }
 
+    /// Has it ended?
+    #[allow(dead_code, reason = "the benches do not use it")]
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().expect("asking for the child")
+    }
+
     /// Redis before 7.0?
     pub fn is_before_redis_7(&self) -> bool {
         self.name == "redis-6.0"

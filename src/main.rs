@@ -75,7 +75,15 @@ async fn run_until(mut startup: Startup, stop: impl Future<Output = ()>) -> io::
             () = signalled() => {}
         }
     };
+    outlive_full_files();
     node::run(live, startup.master, &screen, end).await
+}
+
+/// A file that has grown to its limit (`ulimit -f`) is a save that fails, not the end of the process. The handler stays.
+fn outlive_full_files() {
+    if let Err(error) = signal(SignalKind::from_raw(libc::SIGXFSZ)) {
+        tracing::warn!(%error, "SIGXFSZ cannot be caught: a file that reaches its limit would end the process");
+    }
 }
 
 /// Resolves at SIGTERM or SIGINT. A second one ends the process at once.

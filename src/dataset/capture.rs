@@ -36,6 +36,11 @@ pub trait Sink: Send {
         false
     }
 
+    /// Enough has come for one slice: the walk pauses there.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Takes the next part of a big entry; `true`: that was the last. Until then no other big entry comes in parts,
     /// but whole ones may come between. The entry is the same at each call, unchanged.
     fn part(&mut self, db: DbIndex, entry: EntryRef<'_>) -> bool {
@@ -109,7 +114,7 @@ impl<S: Sink + 'static> Capture<S> {
 }
 
 impl<S: Sink> Capture<S> {
-    /// Hands on about this many further entries; `true` when all have been. Must be called inside the gate. A
+    /// Hands on about this many further entries, or as many as make the sink full; `true` when all have been. Must be called inside the gate. A
     /// keyspace that was flushed and is on its way to whoever drops it is waited for: then this does nothing and
     /// answers `false`.
     pub fn advance(&mut self, data: &Dataset, entries: usize) -> bool {
@@ -127,6 +132,9 @@ impl<S: Sink> Capture<S> {
             };
             while left > 0 && !shared.walks[at].is_done() {
                 left = left.saturating_sub(shared.step(at, keyspace));
+                if shared.sink.is_full() {
+                    left = 0;
+                }
             }
             if left == 0 {
                 return !waits && shared.walks.iter().all(Walk::is_done);

@@ -104,3 +104,69 @@ fn load_file(
     let loaded = loaded.map_err(RestoreError::Damaged)?;
     if loaded.facts.is_own() { Ok(loaded) } else { Err(RestoreError::Foreign) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::testing::Bench;
+    use crate::rdb::snapshot::SnapshotWriter;
+    use std::fs;
+
+    /// A file of ours with a bit of everything.
+    fn saved() -> Vec<u8> {
+        let bench = Bench::after(&[
+            "SET text hello",
+            "SET volatile 1 PXAT 4102444800000",
+            "RPUSH list a b c 1 2 3",
+            "SADD ints 1 2 3",
+            "HSET hash f 1 g 2",
+            "ZADD zset 1 a 2.5 b",
+            "XADD stream 1-1 f v",
+        ]);
+        let mut capture = bench.data.capture(SnapshotWriter::own(&bench.data, Config::default().uses));
+        while !capture.advance(&bench.data, 100) {}
+        capture.sink(|writer| {
+            writer.finish();
+            writer.take().to_vec()
+        })
+    }
+
+    fn restored(bytes: &[u8]) -> Result<Loaded, RestoreError> {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(super::super::path(dir.path()), bytes).unwrap();
+        let (file, length) = file::open(dir.path()).unwrap().unwrap();
+        let settings = LoadSettings::new(&Config::default(), UnixMs(0));
+        load_file(file, length, &settings, &Progress::default())
+    }
+
+    #[test]
+    fn a_whole_file_is_used_and_no_part_of_it_is() {
+        let whole = saved();
+        let keys = restored(&whole).unwrap().facts.keys;
+        assert_eq!(keys, 7);
+        for length in 0..whole.len() {
+            let found = restored(&whole[..length]);
+            assert!(matches!(found, Err(RestoreError::Damaged(_))), "{length} of {} bytes", whole.len());
+        }
+    }
+
+    #[test]
+    fn a_file_with_any_byte_changed_is_not_used() {
+        let whole = saved();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            assert!(restored(&bytes).is_err(), "byte {at} of {}", whole.len());
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_of_ours_is_said() {
+        let mut foreign = fs::read("tests/data/redis-8.0.rdb").unwrap();
+        assert!(matches!(restored(&foreign), Err(RestoreError::Foreign)));
+        foreign.reverse();
+        for noise in [&foreign[..], b"\0", b"#!/bin/sh\nexit 0\n"] {
+            assert!(matches!(restored(noise), Err(RestoreError::Damaged(_))));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The thread that saves: when it is time or asked for, and once more at the end.
 //!
-//! It is a reader like any other. Between slices it lets the rate have its way, unless what the writer hands on
-//! meanwhile would pile up.
+//! It is a reader like any other. Before each piece that it writes it lets the rate have its way, unless what the writer
+//! hands on meanwhile would pile up.
 
 use super::file::Unfinished;
 use crate::breather::Breather;
@@ -27,6 +27,8 @@ const SLICE_ENTRIES: usize = 1024;
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest sleep for the sake of the rate; then the gate is looked through again.
 const NAP: Duration = Duration::from_millis(50);
+/// Fewer bytes are not written at a time.
+const PIECE_BYTES_MIN: usize = 4 * 1024;
 
 /// The saver's thread. Ends with a last save when it is stopped.
 #[derive(Debug)]
@@ -62,6 +64,16 @@ struct Pace {
     limit: Option<Duration>,
     /// Gives up when the program ends.
     until_stopped: bool,
+}
+
+impl Pace {
+    /// Bytes that are written at a time: what the rate gives in a nap, so that they come evenly.
+    fn piece_bytes(&self) -> usize {
+        match self.rate {
+            0 => usize::MAX,
+            rate => usize::try_from(rate / 20).unwrap_or(usize::MAX).max(PIECE_BYTES_MIN),
+        }
+    }
 }
 
 /// Why a save has not been made.
@@ -176,14 +188,17 @@ impl Work {
         let mut breather = Breather::new(&self.status);
         loop {
             let done = self.advance(&mut capture, position)?;
-            let (chunk, waiting) = capture.sink(|writer| {
+            let chunk = capture.sink(|writer| {
                 if done {
                     writer.finish();
                 }
-                (writer.take(), writer.pending())
+                writer.take()
             });
             self.aim(chunk.len());
-            file.write(&chunk)?;
+            for piece in chunk.chunks(pace.piece_bytes()) {
+                self.keep_pace(&capture, file.bytes() + piece.len() as u64, pace)?;
+                file.write(piece)?;
+            }
             if done {
                 let bytes = file.bytes();
                 file.finish()?;
@@ -191,7 +206,6 @@ impl Work {
             }
             capture.tidy();
             self.status.saves.advanced(capture.sink(|writer| writer.entries()));
-            self.keep_pace(&capture, file.bytes(), waiting, pace)?;
             if pace.until_stopped {
                 breather.take(&self.status);
             }
@@ -216,14 +230,8 @@ impl Work {
         self.slice = fitting.clamp(self.slice / 2, self.slice * 2).clamp(8, 4 * SLICE_ENTRIES);
     }
 
-    /// Sleeps as long as the rate asks for, as long as not too much waits to be written.
-    fn keep_pace(
-        &self,
-        capture: &Capture<SnapshotWriter>,
-        bytes: u64,
-        mut waiting: usize,
-        pace: Pace,
-    ) -> Result<(), Failure> {
+    /// Sleeps until the rate lets a file of so many bytes be, as long as not too much waits to be written.
+    fn keep_pace(&self, capture: &Capture<SnapshotWriter>, bytes: u64, pace: Pace) -> Result<(), Failure> {
         loop {
             if pace.until_stopped && self.status.saves.is_stopped() {
                 return Err(Failure::Stopped);
@@ -233,11 +241,11 @@ impl Work {
                 return Err(Failure::TooLong(limit));
             }
             let due = Duration::from_secs_f64(bytes as f64 / pace.rate.max(1) as f64);
-            if pace.rate == 0 || due <= elapsed || waiting > SAVE_WAITING_BYTES_MAX {
+            let waiting = || capture.sink(|writer| writer.pending());
+            if pace.rate == 0 || due <= elapsed || waiting() > SAVE_WAITING_BYTES_MAX {
                 return Ok(());
             }
             std::thread::sleep((due - elapsed).min(NAP));
-            waiting = capture.sink(|writer| writer.pending());
         }
     }
 }

@@ -30,6 +30,8 @@ pub const AUX_SECOND_OFFSET: &str = "remora-second-repl-offset";
 
 /// Values that take more than this are written in parts of this size: some 20 µs each.
 const PART_BYTES: usize = 64 * 1024;
+/// Bytes that end a slice, however few the entries: some 100 µs.
+const SLICE_BYTES_MAX: usize = 256 * 1024;
 /// Room that a fresh chunk is given.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -284,6 +286,10 @@ impl Sink for SnapshotWriter {
 
     fn is_big(&self, entry: EntryRef<'_>) -> bool {
         parts::is_big(entry.value(), self.part_bytes)
+    }
+
+    fn is_full(&self) -> bool {
+        self.pending() >= SLICE_BYTES_MAX
     }
 
     fn part(&mut self, db: DbIndex, entry: EntryRef<'_>) -> bool {

@@ -21,6 +21,7 @@ mod commandlog;
 mod compat;
 mod config;
 mod descriptors;
+mod disk;
 mod documents;
 mod failover;
 mod floors;

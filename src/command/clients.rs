@@ -226,9 +226,14 @@ impl Client {
         self.readonly.store(on, Relaxed);
     }
 
+    /// It wants to be sent to the master where a write is refused.
+    pub fn is_redirected(&self) -> bool {
+        self.redirect.load(Relaxed)
+    }
+
     /// The letters of what it said that it can (CLIENT CAPA).
     pub fn capabilities(&self) -> &'static str {
-        if self.redirect.load(Relaxed) { "r" } else { "" }
+        if self.is_redirected() { "r" } else { "" }
     }
 
     /// What its connection holds between two batches.

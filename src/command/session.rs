@@ -453,6 +453,18 @@ impl Server {
             shutdown: Shutdown::default(),
         })
     }
+
+    /// `REDIRECT host:port` of the master (as valkey 8.1).
+    #[cold]
+    pub fn redirection(&self) -> Refusal {
+        let address = &self.master.borrow().address;
+        Refusal::text(format!("REDIRECT {}:{}", address.host(), address.port()))
+    }
+
+    /// What a client that must not write hears of a write.
+    pub fn refused_write(&self, client: &Client) -> Refusal {
+        if client.is_redirected() { self.redirection() } else { Refusal::READ_ONLY }
+    }
 }
 
 /// CLIENT REPLY.

@@ -126,10 +126,10 @@ impl Engine {
         let stale = stale(world.server);
         let declared = flags::of_script(source);
         if let Ok((Some(flags), _)) = declared {
-            flags.admit(stale)?;
+            flags.admit(world.server, &request.client, stale)?;
         } else if world.dialect().is_valkey() && flags::names_another_engine(source) {
             // Valkey looks for the engine later, and until then takes the script for one that writes.
-            return Err(Refusal::READ_ONLY);
+            return Err(world.server.refused_write(&request.client));
         } else if let Some(stale) = stale {
             return Err(stale.into());
         }
@@ -172,7 +172,7 @@ impl Engine {
         let functions = self.functions(world)?;
         let name = request.args(1).peek().unwrap_or_default();
         let function = functions.find(name)?;
-        function.flags.admit(stale)?;
+        function.flags.admit(world.server, &request.client, stale)?;
         let mut args = request.args(2);
         let keys = match number::parse_integer(args.peek().unwrap_or_default()) {
             Some(_) => number_of_keys(&mut args)?,

@@ -1,5 +1,6 @@
 //! What scripts and functions declare of themselves: flags, and the first line that names the engine.
 
+use crate::command::clients::Client;
 use crate::command::session::Server;
 use crate::resp::refusal::Refusal;
 use crate::status::Stale;
@@ -30,10 +31,10 @@ impl Flags {
         self.0 & NO_WRITES != 0
     }
 
-    /// May this run here, on a replica? As the real servers refuse a command of these flags.
-    pub(super) fn admit(self, stale: Option<Stale>) -> Result<(), Refusal> {
+    /// May this client run it here, on a replica? As the real servers refuse a command of these flags.
+    pub(super) fn admit(self, server: &Server, client: &Client, stale: Option<Stale>) -> Result<(), Refusal> {
         if !self.no_writes() {
-            return Err(Refusal::READ_ONLY);
+            return Err(server.refused_write(client));
         }
         match stale {
             Some(stale) if self.0 & ALLOW_STALE == 0 => Err(stale.into()),

@@ -248,7 +248,7 @@ impl Execution<'_> {
             permit(self.server, session, found, args, Context::Client, UnixMs::now)?;
         }
         if session.is_redirected() && (row.is_write() || !session.is_readonly()) && is_for_data(found) {
-            return Err(self.redirection());
+            return Err(self.server.redirection());
         }
         if row.is_write() {
             return Err(Refusal::READ_ONLY);
@@ -306,13 +306,6 @@ impl Execution<'_> {
 }
 
 impl Execution<'_> {
-    /// `REDIRECT host:port` of the master (as valkey 8.1).
-    #[cold]
-    fn redirection(&self) -> Refusal {
-        let address = &self.server.master.borrow().address;
-        Refusal::text(format!("REDIRECT {}:{}", address.host(), address.port()))
-    }
-
     #[cold]
     fn log(&self, found: Option<(Indexed, usize)>, args: &Args<'_>, mut measured: Measured, session: &Session) {
         self.thresholds.sample(&self.server.status.latency, found.map(|(found, _)| found.row), measured.busy);

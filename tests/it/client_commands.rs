@@ -165,7 +165,7 @@ fn a_pause_holds_up_what_it_says_and_can_be_ended() {
 #[test]
 fn a_client_that_can_be_redirected_is() {
     let Some(beside) = Beside::start("valkey-9.1", &[], &[]) else { return };
-    let script = "
+    let script = r##"
         CLIENT CAPA redirect
         GET a
         SET a 1
@@ -177,10 +177,21 @@ fn a_client_that_can_be_redirected_is() {
         READONLY
         GET a
         SET a 1
+        EVAL "return 1" 1 a
+        EVAL "#!lua\nreturn 1" 1 a
         READWRITE
         GET a
+        EVAL "return 1" 0
+        EVAL "return 1" 1 a
+        EVAL_RO "return 1" 1 a
+        EVAL "#!lua\nreturn 1" 0
+        EVAL "#!lua\nreturn 1" 1 a
+        EVAL "#!lua flags=no-writes\nreturn 1" 0
+        EVAL "#!other\nreturn 1" 0
+        EVALSHA 0123456789012345678901234567890123456789 0
+        FCALL none 0
         RESET
-        GET a";
+        GET a"##;
     for resp3 in [false, true] {
         let wrong = beside.differences(script, resp3, whole);
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -55,11 +55,11 @@ fn three_remoras_deep_each_node_killed_in_turn_all_end_equal() {
     let Some(mut master) = Real::start("redis-8.0", &["--repl-backlog-size 64mb"]) else { return };
     let mut rng = chance::seeded(NAME);
     let mut generator = || Generator::new(rng.fork(), Features::of("redis-8.0"));
-    let (before, again) = (generator(), generator());
+    let (mut before, mut again) = (generator(), generator());
     let load = Load::default();
     let [first, second, third] = std::thread::scope(|scope| {
         let _during = load.during();
-        scope.spawn(|| load.write("three remoras", master.client(), before));
+        scope.spawn(|| load.write("three remoras", master.client(), |out| before.step(out)));
         load.seconds(0.3);
         let first = follow(master.port);
         load.seconds(0.3);
@@ -74,7 +74,7 @@ fn three_remoras_deep_each_node_killed_in_turn_all_end_equal() {
     let load = Load::default();
     let (first, third, fourth) = std::thread::scope(|scope| {
         let _during = load.during();
-        scope.spawn(|| load.write("nodes killed in turn", master.client(), again));
+        scope.spawn(|| load.write("nodes killed in turn", master.client(), |out| again.step(out)));
         load.seconds(0.5);
         // The one in the middle dies: the last goes one up, and resumes there.
         drop(second);
@@ -170,10 +170,10 @@ fn a_real_replica_moves_between_master_and_remoras_without_a_full_sync() {
     let sub = Real::start(server, &[&replicaof]).expect("the server is here");
     wait_linked(server, &mut sub.client());
     let load = Load::default();
+    let mut generator = Generator::new(rng, Features::of(server));
     std::thread::scope(|scope| {
         let _during = load.during();
-        let generator = Generator::new(rng, Features::of(server));
-        scope.spawn(|| load.write("a real replica moves", master.client(), generator));
+        scope.spawn(|| load.write("a real replica moves", master.client(), |out| generator.step(out)));
         load.seconds(0.3);
         // From the master to a remora it may come with more than the remora has yet.
         for port in [second.port, master.port, first.port, master.port, second.port] {

@@ -206,7 +206,7 @@ fn snapshots_beyond_the_limit_wait_with_keep_alives() {
 }
 
 /// Resident memory, now (`VmRSS:`) or at its highest (`VmHWM:`).
-fn resident_bytes(pid: u32, field: &str) -> u64 {
+pub(super) fn resident_bytes(pid: u32, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process");
     let line = status.lines().find(|line| line.starts_with(field)).expect("the field");
     line.split_whitespace().nth(1).and_then(|text| text.parse::<u64>().ok()).expect("a number") * 1024

@@ -1,11 +1,11 @@
-//! A master under load: random writes of all families, paced at 10 000 a second and counted.
+//! A master under load: writes, mostly random ones of all families, paced at 10 000 a second and counted.
 //!
 //! What happens to the chain meanwhile happens at counts of writes, so that a slow machine takes longer and shows the same:
 //! every second that the test speaks of holds 10 000 writes. The rate that was reached is printed.
 
 use crate::support::client::Client;
 use crate::support::wait;
-use crate::workload::generate::{Generator, Request};
+use crate::workload::generate::Request;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -57,14 +57,14 @@ impl Load {
         self.wait_for(self.written() + (seconds * WRITES_PER_SECOND as f64) as usize);
     }
 
-    /// Writes until it is over.
-    pub(super) fn write(&self, name: &str, mut client: Client, mut generator: Generator) {
+    /// Writes what `next` adds until it is over.
+    pub(super) fn write(&self, name: &str, mut client: Client, mut next: impl FnMut(&mut Vec<Request>)) {
         let begun = Instant::now();
         while !self.over.load(SeqCst) {
             let due = (begun.elapsed().as_secs_f64() * WRITES_PER_SECOND as f64) as usize;
             let mut requests = Vec::new();
             while requests.len() < due.saturating_sub(self.written()).min(TOGETHER_MAX) {
-                generator.step(&mut requests);
+                next(&mut requests);
             }
             let replies = client.pipeline(&requests);
             let taken =

@@ -1,6 +1,7 @@
 //! remora as a master: real servers, other remoras and scripted replicas below it.
 
 mod deep;
+mod full;
 mod handshake;
 mod life;
 mod limits;

@@ -43,7 +43,7 @@ fn a_real_server_below_ends_equal_through_cuts_and_restarts(server: &str) {
     let load = Load::default();
     let mut sub = std::thread::scope(|scope| {
         let _during = load.during();
-        scope.spawn(|| load.write(server, master.client(), generator));
+        scope.spawn(|| load.write(server, master.client(), |out| generator.step(out)));
         load.seconds(0.5);
         let mut sub = Real::start(server, &[&replicaof]).expect("the server is here");
         wait_linked(server, &mut sub.client());

@@ -50,6 +50,8 @@ pub const STREAM_BEHIND_SNAPSHOT_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const SNAPSHOT_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of our own snapshot that may wait to be written while the rate is kept; beyond it the rate is not.
 pub const SAVE_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A last save that has not ended so long behind `save-timeout` hangs in the disk.
+pub const SAVE_HANGS_AFTER: Duration = Duration::from_secs(3);
 /// A replica that has diverged asks for everything anew after a random half to whole of this time: each try is a
 /// snapshot that the master has to make.
 pub const DIVERGED_PAUSE: Duration = Duration::from_secs(300);

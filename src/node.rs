@@ -35,7 +35,7 @@ const TICK_INTERVAL: Duration = Duration::from_millis(100);
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the program until `stop` resolves or a client says SHUTDOWN. Errors are about starting (an address that cannot be
-/// bound, a thread that cannot be made), or say that `stop` has cut the end after a SHUTDOWN short. Must be called
+/// bound, a thread that cannot be made), or say that `stop` has cut the end after a SHUTDOWN short or that the last save hangs. Must be called
 /// inside a runtime.
 pub async fn run(
     config: Arc<LiveConfig>,
@@ -90,14 +90,13 @@ pub async fn run(
     // On another thread, so that a second signal is still heard. It cannot fail but by a panic that was told.
     let stopping = tokio::task::spawn_blocking(move || threads.stop(&server, unsaved != Some(true)));
     match unsaved {
-        None => drop(stopping.await),
+        None => stopping.await.unwrap_or(Ok(())),
         // Nobody listens for signals but `stop` yet.
         Some(_) => tokio::select! {
-            _ = stopping => {}
-            () = stop => return Err(io::Error::other("a signal has cut the end short")),
+            stopped = stopping => stopped.unwrap_or(Ok(())),
+            () = stop => Err(io::Error::other("a signal has cut the end short")),
         },
     }
-    Ok(())
 }
 
 /// What is taken down at the end.
@@ -111,7 +110,7 @@ struct Threads {
 
 impl Threads {
     /// Ends them in order, each in bounded time.
-    fn stop(self, server: &Server, save: bool) {
+    fn stop(self, server: &Server, save: bool) -> io::Result<()> {
         // A script of a transaction holds its worker, and the link with it.
         server.scripts.end_all();
         if let Some(scripts) = self.scripts {
@@ -121,9 +120,7 @@ impl Threads {
         self.link.stop();
         // Behind the link: sub-replicas take the rest of what was applied.
         self.feeder.stop();
-        if let Some(saver) = self.saver {
-            saver.stop(save);
-        }
+        self.saver.map_or(Ok(()), |saver| saver.stop(save))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::LiveConfig;
 use crate::dataset::Dataset;
 use crate::dataset::capture::Capture;
 use crate::dataset::gate::Reader;
-use crate::limits::SAVE_WAITING_BYTES_MAX;
+use crate::limits::{SAVE_HANGS_AFTER, SAVE_WAITING_BYTES_MAX};
 use crate::position::Position;
 use crate::rdb::snapshot::SnapshotWriter;
 use crate::status::{Status, Woken};
@@ -30,9 +30,13 @@ const NAP: Duration = Duration::from_millis(50);
 /// Fewer bytes are not written at a time.
 const PIECE_BYTES_MIN: usize = 4 * 1024;
 
+/// How often the end looks whether the last save is done.
+const STOP_LOOK: Duration = Duration::from_millis(5);
+
 /// The saver's thread. Ends with a last save when it is stopped.
 #[derive(Debug)]
 pub struct Saver {
+    config: Arc<LiveConfig>,
     status: Arc<Status>,
     thread: JoinHandle<()>,
 }
@@ -41,16 +45,27 @@ impl Saver {
     /// Starts the thread; `dir` is where the file goes.
     pub fn start(dir: PathBuf, reader: Reader, config: Arc<LiveConfig>, status: Arc<Status>) -> io::Result<Self> {
         status.saves.enable();
-        let work = Work { dir, reader, config, status: Arc::clone(&status), slice: SLICE_ENTRIES };
+        let work =
+            Work { dir, reader, config: Arc::clone(&config), status: Arc::clone(&status), slice: SLICE_ENTRIES };
         let thread = std::thread::Builder::new().name("saver".into()).spawn(move || work.run())?;
-        Ok(Self { status, thread })
+        Ok(Self { config, status, thread })
     }
 
     /// Saves a last time if `save`, as fast as it goes but no longer than `save-timeout`, and ends. The link must have
-    /// ended before, so that what is saved is what stays.
-    pub fn stop(self, save: bool) {
+    /// ended before, so that what is saved is what stays. An error: the disk hangs, and is not waited for.
+    pub fn stop(self, save: bool) -> io::Result<()> {
         self.status.saves.stop(save);
+        let limit = Duration::from_secs(self.config.get().save_timeout_s) + SAVE_HANGS_AFTER;
+        let began = instant();
+        while !self.thread.is_finished() {
+            if began.elapsed() > limit {
+                let why = format!("dir does not answer: the last save hangs after {} s", limit.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            std::thread::sleep(STOP_LOOK);
+        }
         drop(self.thread.join());
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use crate::support::real::Real;
 use crate::support::remora::{Remora, SOON};
 use crate::support::script::Master;
 use crate::support::wait;
+use std::process::Command;
 
 fn ends_cleanly(signal: &str) {
     let master = Master::listen();
@@ -212,6 +213,43 @@ fn sub_replicas_in_the_middle_of_a_sync_do_not_keep_it() {
     again.wait_caught_up(&mut master.client());
     assert_eq!(again.client().must("DBSIZE").int(), 50_000);
     assert_eq!(again.metric("remora_restores_total"), 1.0, "the file is whole");
+}
+
+/// A remora with data and with a folder in which the next save hangs: a pipe that nobody reads stands where it writes.
+fn with_a_disk_that_hangs(flags: &[&str]) -> (Remora, tempfile::TempDir) {
+    let (master, folder) = (Master::listen(), folder::temporary());
+    let dir = folder.path().to_string_lossy().into_owned();
+    let remora = Remora::follow(master.port, &[&["--dir", &dir], flags].concat());
+    let mut link = master.serve(&Fixture::load("redis-8.0.rdb").bytes, 10);
+    link.wait_ack(10);
+    remora.wait_linked();
+    let pipe = folder.path().join("remora.rdb.unfinished");
+    assert!(Command::new("mkfifo").arg(pipe).status().expect("running mkfifo").success());
+    (remora, folder)
+}
+
+#[test]
+fn a_disk_that_hangs_does_not_keep_it() {
+    let (mut remora, _folder) = with_a_disk_that_hangs(&["--save-timeout", "0"]);
+    remora.signal("TERM");
+    assert_eq!(wait::until_some("remora ends", SOON, || remora.ended()).code(), Some(1), "{}", remora.log());
+    assert!(remora.log().contains("dir does not answer"), "{}", remora.log());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (first, second) in [("TERM", "INT"), ("INT", "TERM")] {
+        let (mut remora, _folder) = with_a_disk_that_hangs(&["--save-timeout", "3600"]);
+        remora.signal(first);
+        remora.wait_logged(&["stopping"]);
+        remora.signal(second);
+        assert_eq!(wait::until_some("remora ends", SOON, || remora.ended()).code(), Some(1), "{}", remora.log());
+    }
+    let (mut remora, _folder) = with_a_disk_that_hangs(&["--save-timeout", "3600"]);
+    remora.client().send(&["SHUTDOWN"]);
+    remora.wait_logged(&["stopping"]);
+    remora.signal("TERM");
+    assert_eq!(wait::until_some("remora ends", SOON, || remora.ended()).code(), Some(1), "{}", remora.log());
 }
 
 /// What is logged by a remora that panics while it answers a client: a task of its worker, which a runtime would let die

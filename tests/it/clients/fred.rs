@@ -7,6 +7,7 @@ use fred::prelude::*;
 use fred::types::{InfoKind, RespVersion, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::time::Duration;
 
 const LIBRARY: &str = "#!lua name=mylib\nredis.register_function{function_name='len', callback=function(keys) return \
                        redis.call('STRLEN', keys[1]) end, flags={'no-writes'}}";
@@ -79,7 +80,7 @@ async fn used(port: u16, master: u16, version: RespVersion) -> Vec<String> {
     scripts(&client, &mut notes).await;
     refusals(&client, &mut notes).await;
     let hears = connected(port, version.clone()).await;
-    messages(&hears, master, &mut notes).await;
+    messages(&hears, port, master, &mut notes).await;
     if version == RespVersion::RESP3 {
         invalidations(&client, master, &mut notes).await;
     }
@@ -208,10 +209,18 @@ async fn refusals(client: &Client, notes: &mut Notes) {
 }
 
 /// What the master publishes arrives, on channels and patterns.
-async fn messages(client: &Client, master: u16, notes: &mut Notes) {
+async fn messages(client: &Client, port: u16, master: u16, notes: &mut Notes) {
     let mut heard = client.message_rx();
     client.subscribe("news").await.expect("SUBSCRIBE");
     client.psubscribe("we*").await.expect("PSUBSCRIBE");
+    // fred goes on before the server has heard of the pattern.
+    let mut replica = client::Client::connect(port);
+    let heard_of = async {
+        while replica.must("PUBSUB NUMPAT").int() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(SOON, heard_of).await.expect("a subscription");
     let mut master = client::Client::connect(master);
     for line in
         ["PUBLISH news fresh", "PUBLISH other unheard", "PUBLISH weather \"sun and rain\"", "PUBLISH news last"]

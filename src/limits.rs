@@ -23,8 +23,9 @@ pub const STREAM_ARGUMENTS_MAX: usize = REQUEST_ARGUMENTS_MAX;
 pub const STREAM_COMMAND_BYTES_MAX: usize = u32::MAX as usize - 64;
 /// Longest value a string may grow to, bytes (as redis: 512 MiB).
 pub const STRING_BYTES_MAX: usize = 512 * 1024 * 1024;
-/// Most memory that one LCS may take for its table, bytes (redis asks malloc for 32 times as much).
-pub const LCS_TABLE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Cells of the table of one LCS, with a row and a column in front (as redis: of four bytes each they fit into
+/// `proto-max-bulk-len`). Ours take a bit; more of them would keep the writer waiting.
+pub const LCS_CELLS_MAX: usize = BULK_BYTES_MAX / 4;
 
 /// Most requests that a client may queue between MULTI and EXEC ...
 pub const MULTI_REQUESTS_MAX: usize = 1 << 20;

@@ -3,7 +3,7 @@
 use crate::command::args::Args;
 use crate::command::context::ReadCx;
 use crate::dataset::ValueRef;
-use crate::limits::LCS_TABLE_BYTES_MAX;
+use crate::limits::LCS_CELLS_MAX;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
@@ -78,10 +78,10 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn new(a: &'a [u8], b: &'a [u8]) -> Result<Self, Refusal> {
-        let bytes = a.len().checked_mul(b.len()).map(|cells| cells / 8);
-        if bytes.is_none_or(|bytes| bytes > LCS_TABLE_BYTES_MAX) {
+        let cells = (a.len() + 1).checked_mul(b.len() + 1);
+        if cells.is_none_or(|cells| cells > LCS_CELLS_MAX) {
             return Err(Refusal::text(
-                "ERR Insufficient memory, failed allocating transient memory, string too long for LCS",
+                "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
             ));
         }
         let mut up = vec![0_u64; (a.len() * b.len()).div_ceil(64)];
@@ -161,11 +161,16 @@ mod tests {
 
     #[test]
     fn the_example_of_the_documentation() {
-        let bench = Bench::after(&["SET a ohmytext", "SET b mynewtext", "RPUSH l x"]);
+        let bench = Bench::after(&["SET a ohmytext", "SET b mynewtext", "RPUSH l x", "SETRANGE long 11585 x"]);
         let check = |line: &str, expected: &str| assert_eq!(bench.ask(line), expected, "{line}");
         check("LCS a b", "$6 mytext");
         check("LCS a b LEN", ":6");
         check("LCS a missing", "$0 ");
+        check("LCS long missing LEN", ":0");
+        check(
+            "LCS long long LEN",
+            "-ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
+        );
         check("LCS a b IDX", "*4 $7 matches *2 *2 *2 :4 :7 *2 :5 :8 *2 *2 :2 :3 *2 :0 :1 $3 len :6");
         check("LCS a b IDX MINMATCHLEN 4 WITHMATCHLEN", "*4 $7 matches *1 *3 *2 :4 :7 *2 :5 :8 :4 $3 len :6");
         check("LCS a l", "-ERR The specified keys must contain string values");

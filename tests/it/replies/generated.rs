@@ -110,9 +110,14 @@ impl Sides<'_> {
         for some in requests.chunks(PIPELINED) {
             let mut bytes = Vec::new();
             some.iter().for_each(|request| encode_into(&mut bytes, request));
-            let [expected, found] = [&mut self.real[protocol], &mut self.ours[protocol]].map(|client| {
+            let sides = [("the real replica", &mut self.real[protocol]), ("remora", &mut self.ours[protocol])];
+            let [expected, found] = sides.map(|(side, client)| {
                 client.send_raw(&bytes);
-                some.iter().map(|_| client.raw_reply()).collect::<Vec<_>>()
+                let answer = |request: &Vec<Vec<u8>>| {
+                    let _asked = Asked { side, request };
+                    client.raw_reply()
+                };
+                some.iter().map(answer).collect::<Vec<_>>()
             });
             for ((request, expected), found) in some.iter().zip(&expected).zip(&found) {
                 match self.compare(command, request, protocol, [expected, found]) {
@@ -128,6 +133,21 @@ impl Sides<'_> {
                     }
                 }
             }
+        }
+    }
+}
+
+/// A request whose reply is waited for: says who was asked what if none comes.
+struct Asked<'a> {
+    side: &'a str,
+    request: &'a [Vec<u8>],
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let words: Vec<String> = self.request.iter().map(|word| word.escape_ascii().to_string()).collect();
+            eprintln!("no reply of {} to {words:?}", self.side);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::dataset::set::Set;
 use crate::dataset::stream::Stream;
 use crate::dataset::zset::ZSet;
 use crate::dataset::{
-    Dataset, Dialect, EncodingLimits, EntryRef, Keyspace, StrForm, Trash, Uses, Value, ValueMut, ValueRef,
+    Dataset, Dialect, EncodingLimits, EntryRef, HashMut, Keyspace, StrForm, Trash, Uses, Value, ValueMut, ValueRef,
 };
 use crate::hub::Effects;
 use crate::position::DbIndex;
@@ -224,10 +224,10 @@ impl ApplyCx<'_> {
     }
 
     /// The hash at a key, if there is one.
-    pub fn hash(&mut self, key: &[u8]) -> Result<Option<&mut Hash>, Refusal> {
+    pub fn hash(&mut self, key: &[u8]) -> Result<Option<HashMut<'_>>, Refusal> {
         match self.value(key)? {
             None => Ok(None),
-            Some(ValueMut::Hash(v)) => Ok(Some(v)),
+            Some(ValueMut::Hash(slot)) => Ok(Some(slot.open())),
             Some(_) => Err(Refusal::WRONG_TYPE),
         }
     }

@@ -56,6 +56,12 @@ impl Pause {
         if time() < until { who } else { Paused::Nobody }
     }
 
+    /// Who waits and for how many milliseconds more, if there is a pause.
+    pub(super) fn rest(&self, now: UnixMs) -> Option<(Paused, i64)> {
+        let (who, until) = *self.state.borrow();
+        (self.now(|| now) != Paused::Nobody).then_some((who, until.0 - now.0))
+    }
+
     /// CLIENT PAUSE: a pause is neither shortened nor made milder by another one (as redis 7.0).
     pub(super) fn begin(&self, who: Paused, until: UnixMs, now: UnixMs) {
         self.state.send_modify(|state| {

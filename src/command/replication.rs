@@ -124,7 +124,7 @@ fn replicate(cx: &mut SessionCx<'_>, asked: Asked) -> Result<(), Refusal> {
     let status = &cx.server.status;
     if !status.is_loaded() {
         let restoring = status.saves.restore() == Restore::Loading;
-        return Err(if restoring { Refusal::LOADING } else { Refusal::NO_MASTER_LINK });
+        return Err(if restoring { Refusal::loading(cx.dialect().is_valkey()) } else { Refusal::NO_MASTER_LINK });
     }
     let introduction = cx.session.introduction();
     if introduction.contents != Contents::ALL && !introduction.eof {

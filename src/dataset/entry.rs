@@ -20,7 +20,7 @@ use super::list::List;
 use super::set::Set;
 use super::stream::Stream;
 use super::uses::{Stamp, Uses};
-use super::value::{Marked, StrForm, Value, ValueKind, ValueMut, ValueRef};
+use super::value::{HashSlot, Marked, StrForm, Value, ValueKind, ValueMut, ValueRef};
 use super::zset::ZSet;
 use crate::clock::UnixMs;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -348,8 +348,9 @@ impl Entry {
         }
     }
 
-    /// The value, borrowed for changing; a string only at its length.
-    pub fn value_mut(&mut self) -> ValueMut<'_> {
+    /// The value, borrowed for changing; a string only at its length. `expiring`: how many hashes have fields that
+    /// expire, kept while it is changed.
+    pub fn value_mut<'a>(&'a mut self, expiring: &'a mut usize) -> ValueMut<'a> {
         let shape = self.shape();
         if shape.header.kind() == Kind::InlineStr {
             let at = shape.key_at + shape.key_len;
@@ -366,7 +367,7 @@ impl Entry {
                 Kind::List => ValueMut::List(&mut *pointer.cast::<List>()),
                 Kind::Set => ValueMut::Set(&mut *pointer.cast::<Set>()),
                 Kind::ZSet => ValueMut::ZSet(&mut *pointer.cast::<ZSet>()),
-                Kind::Hash => ValueMut::Hash(&mut *pointer.cast::<Hash>()),
+                Kind::Hash => ValueMut::Hash(HashSlot::new(&mut *pointer.cast::<Hash>(), expiring)),
                 Kind::Stream => ValueMut::Stream(&mut *pointer.cast::<Stream>()),
                 Kind::Marked => ValueMut::Marked(&mut *pointer.cast::<Marked>()),
             }
@@ -402,7 +403,7 @@ impl Entry {
         if fits {
             self.set_form(form);
             self.write_expiry(expiry);
-            if let ValueMut::Str(old) = self.value_mut() {
+            if let ValueMut::Str(old) = self.value_mut(&mut 0) {
                 old.copy_from_slice(bytes);
             }
         }

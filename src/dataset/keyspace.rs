@@ -36,6 +36,7 @@ pub struct Keyspace {
     len: usize,
     expires: usize,
     marked: usize,
+    expiring_hashes: usize,
     /// How the writer records uses.
     pub(super) uses: Uses,
     /// The hashes of the two keys that the present command has used last.
@@ -130,6 +131,11 @@ impl Keyspace {
         self.marked
     }
 
+    /// Number of hashes that have fields with an expiry, logically expired ones included.
+    pub fn expiring_hashes(&self) -> usize {
+        self.expiring_hashes
+    }
+
     /// Bytes of the table itself, without the entries.
     pub fn table_bytes(&self) -> usize {
         let segments = self.segments.capacity() * size_of::<Segment>() + self.segments.len() * Segment::BYTES;
@@ -203,7 +209,8 @@ impl Keyspace {
 
     /// The value of a key for changing.
     pub fn get_mut(&mut self, key: &[u8]) -> Option<ValueMut<'_>> {
-        self.entry_slot(key)?.as_mut().map(Entry::value_mut)
+        let (slot, expiring_hashes) = self.find_counted(hash(key), key)?;
+        Some(slot.as_mut()?.value_mut(expiring_hashes))
     }
 
     fn entry_slot(&mut self, key: &[u8]) -> Option<&mut Option<Entry>> {
@@ -231,9 +238,11 @@ impl Keyspace {
         };
         let entry = Entry::new(key, value, expiry, slot.as_ref().map_or(fresh, Entry::stamp));
         let marked = entry.kind() == ValueKind::Marked;
+        let expiring = has_expiring_fields(&entry);
         let old = slot.replace(entry);
         self.replaced(expiry, old.as_ref());
         self.marked += usize::from(marked);
+        self.expiring_hashes += usize::from(expiring);
         old.map(Entry::into_value)
     }
 
@@ -275,18 +284,24 @@ impl Keyspace {
 
     /// The slot of a key that is there, to change it: a use, the first time in a command.
     fn find_slot(&mut self, hash: u64, key: &[u8]) -> Option<&mut Option<Entry>> {
+        self.find_counted(hash, key).map(|(slot, _)| slot)
+    }
+
+    /// The same, and the count of hashes with fields that expire, which the change may move.
+    fn find_counted(&mut self, hash: u64, key: &[u8]) -> Option<(&mut Option<Entry>, &mut usize)> {
         self.before_change(hash, key);
         let (uses, is_first) = (self.uses, !self.used.contains(&Some(hash)));
         if is_first {
             self.used = [Some(hash), self.used[0]];
         }
-        let segment = self.segment_mut(hash)?;
+        let at = *self.directory.get(self.slot(hash))?;
+        let segment = self.segments.get_mut(at as usize)?;
         let place = segment.find(hash, key)?;
         let slot = segment.slot_mut(place);
         if is_first && let Some(entry) = slot {
             entry.mark_used(&uses);
         }
-        Some(slot)
+        Some((slot, &mut self.expiring_hashes))
     }
 
     /// Puts in an entry whose key is not there.
@@ -295,7 +310,8 @@ impl Keyspace {
         self.room_for(hash).insert(hash, entry);
     }
 
-    /// Keeps the counts when an entry that is not marked, with this expiry, has taken the place of `old`.
+    /// Keeps the counts when an entry with this expiry, neither marked nor with fields that expire, has taken the place of
+    /// `old`.
     fn replaced(&mut self, expiry: Option<UnixMs>, old: Option<&Entry>) {
         if let Some(old) = old {
             self.count(old, -1);
@@ -310,6 +326,7 @@ impl Keyspace {
         add(&mut self.len, true);
         add(&mut self.expires, entry.expiry().is_some());
         add(&mut self.marked, entry.kind() == ValueKind::Marked);
+        add(&mut self.expiring_hashes, has_expiring_fields(entry));
     }
 
     /// The segment for a new hash, split as often as needed to have room.
@@ -488,6 +505,11 @@ impl Keyspace {
             (bucket..BUCKETS).chain(0..bucket).find_map(|at| segment.at_home(at).next()).map(EntryRef)
         })
     }
+}
+
+/// Is it a hash with fields that expire?
+fn has_expiring_fields(entry: &Entry) -> bool {
+    matches!(entry.value(), ValueRef::Hash(hash) if hash.has_expiring())
 }
 
 #[cfg(test)]

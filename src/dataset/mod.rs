@@ -30,7 +30,7 @@ pub mod zset;
 pub use keyspace::{EntryRef, Keyspace};
 pub use trash::Trash;
 pub use uses::{Stamp, Statistic, Uses};
-pub use value::{Marked, StrForm, Value, ValueKind, ValueMut, ValueRef};
+pub use value::{HashMut, HashSlot, Marked, StrForm, Value, ValueKind, ValueMut, ValueRef};
 
 use crate::clock::UnixMs;
 use crate::config::{Compat, Encodings, UseSettings};
@@ -172,6 +172,11 @@ impl Dialect {
         matches!(self, Self::Valkey(9.., _))
     }
 
+    /// INFO tells of threads, event loops and keys with fields that expire, as far as it is a Redis (8.0).
+    pub fn is_redis_8(self) -> bool {
+        matches!(self, Self::Redis(8.., _))
+    }
+
     /// Function libraries exist (Redis 7, Valkey).
     pub fn has_functions(self) -> bool {
         !self.is_before_redis_7()
@@ -188,6 +193,11 @@ impl Dialect {
     /// ACL rules can name databases (Valkey 9.1).
     pub fn has_database_rules(self) -> bool {
         matches!(self, Self::Valkey(major, minor) if (major, minor) >= (9, 1))
+    }
+
+    /// The engine of scripts counts as a module (Valkey 9.1).
+    pub fn has_engine_modules(self) -> bool {
+        self.has_database_rules()
     }
 
     /// A Valkey server.

@@ -28,7 +28,6 @@ impl Refusal {
         Self::fixed("MASTERDOWN The data may be older than 'replica-max-lag-seconds' allows.");
     pub const TOO_FAR_BEHIND: Self =
         Self::fixed("MASTERDOWN More of the master's stream is missing than 'replica-max-lag-bytes' allows.");
-    pub const LOADING: Self = Self::fixed("LOADING Redis is loading the dataset in memory");
     /// As the servers without `enable-module-command`: there is no way to load one here.
     pub const NO_MODULES: Self = Self::fixed(
         "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a \
@@ -82,6 +81,15 @@ impl Refusal {
          default user. NOTE: You only need to do one of the above things in order for the server to start accepting \
          connections from the outside.",
     );
+
+    /// Nothing is loaded yet, in the words of the family.
+    pub const fn loading(valkey: bool) -> Self {
+        Self::fixed(if valkey {
+            "LOADING Valkey is loading the dataset in memory"
+        } else {
+            "LOADING Redis is loading the dataset in memory"
+        })
+    }
 
     const fn fixed(text: &'static str) -> Self {
         Self(Cow::Borrowed(text))

@@ -74,7 +74,7 @@ impl Engine {
         out.doubles = world.dialect().into();
         // They were there when the request was taken; it may have waited.
         if !world.data.is_loaded() && !matches!(request.task, Task::Load) {
-            return Err(Refusal::LOADING);
+            return Err(Refusal::loading(world.dialect().is_valkey()));
         }
         let outcome = match request.task {
             Task::Eval(read_only) => self.eval(world, request, read_only, out),

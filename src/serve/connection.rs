@@ -11,7 +11,7 @@ use super::dispatch::{Execution, Stop};
 use super::worker::{REPLY_BYTES_KEPT, Shared, Worker};
 use crate::clock::{self, UnixMs};
 use crate::command::clients::Endpoint;
-use crate::command::connection::describe;
+use crate::command::connection::Portrait;
 use crate::command::context::{ReadCx, keep_missed, take_lookups, take_missed};
 use crate::command::logged::{Measured, Thresholds};
 use crate::command::row::Run;
@@ -280,14 +280,16 @@ impl Connection {
             keep_missed();
         }
         let stop = reader.read(|data| {
-            reply.doubles = data.limits.dialect.answering(gates.compat).into();
+            let dialect = data.limits.dialect.answering(gates.compat);
+            reply.doubles = dialect.into();
             if let Some(keyspace) = data.db(session.db()) {
                 batch.prefetch(bytes, keyspace);
             }
             let loaded = data.is_loaded();
             let now = UnixMs::now();
             let uses = data.uses(gates.uses, now);
-            let execution = Execution { server: &worker.server, stats, gates, loaded, thresholds, now, uses };
+            let execution =
+                Execution { server: &worker.server, stats, gates, dialect, loaded, thresholds, now, uses };
             execution.run(data, session, batch, bytes, reply)
         });
         if keeps_missed {
@@ -327,10 +329,9 @@ impl Connection {
     pub(super) fn abort(&mut self, over: bool) {
         self.output = Vec::new();
         if over {
-            let mut line = Vec::new();
-            describe(self.session.client(), None, UnixMs::now(), &mut line);
+            let line = Portrait::of(self.session.client(), None, UnixMs::now()).line(None);
             let line = String::from_utf8_lossy(&line);
-            tracing::warn!("Client {} closed for overcoming of output buffer limits.", line.trim_end());
+            tracing::warn!("Client {line} closed for overcoming of output buffer limits.");
             self.worker.server.status.clients.count_evicted();
         }
     }
@@ -481,7 +482,7 @@ impl Connection {
         let walked = reader.read(|data| {
             // The data may have gone since the slice before.
             if !data.is_loaded() {
-                return Err(Refusal::LOADING);
+                return Err(Refusal::loading(data.limits.dialect.answering(compat).is_valkey()));
             }
             let now = UnixMs::now();
             let uses = data.uses(settings, now);

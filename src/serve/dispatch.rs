@@ -13,7 +13,7 @@ use crate::command::session::{After, Server, Session};
 use crate::command::table::Indexed;
 use crate::command::transaction::exec_refused;
 use crate::config::{Compat, Setting, UseSettings};
-use crate::dataset::{Dataset, Uses};
+use crate::dataset::{Dataset, Dialect, Uses};
 use crate::logging::Seldom;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -43,6 +43,8 @@ pub(super) struct Execution<'a> {
     pub(super) server: &'a Server,
     pub(super) stats: &'a WorkerStats,
     pub(super) gates: Gates,
+    /// As which server, of which release, clients are answered.
+    pub(super) dialect: Dialect,
     /// The data of this entry of the gate are a master's.
     pub(super) loaded: bool,
     /// From which measure on commands are logged.
@@ -262,7 +264,7 @@ impl Execution<'_> {
             return Err(stale.into());
         }
         if !self.loaded && !row.loading {
-            return Err(Refusal::LOADING);
+            return Err(Refusal::loading(self.dialect.is_valkey()));
         }
         Ok(row)
     }

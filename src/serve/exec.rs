@@ -60,7 +60,7 @@ impl Execution<'_> {
             return Err(exec_refused(&stale.into()));
         }
         if !self.loaded && queue.needs_data() {
-            return Err(exec_refused(&Refusal::LOADING));
+            return Err(exec_refused(&Refusal::loading(dialect.is_valkey())));
         }
         Ok(())
     }

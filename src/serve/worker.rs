@@ -62,9 +62,11 @@ pub fn start_worker(
     let (connections, accepted) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = move || {
+        let stats = server.status.add_worker(table::rows().len());
+        stats.run_on(number, runtime.metrics());
         let shared = Shared {
             reader,
-            stats: server.status.add_worker(table::rows().len()),
+            stats,
             config: server.config.watch(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
             batch: Batch::default(),

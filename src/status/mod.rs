@@ -26,7 +26,7 @@ pub use link::{LinkPhase, LinkStatus, MasterName, SyncProgress};
 pub use saves::{Restore, SaveStatus, Woken};
 pub use tally::Tally;
 pub use tls::TlsStatus;
-pub use worker::{CommandTotals, Totals, WorkerStats};
+pub use worker::{CommandTotals, ThreadTotals, Totals, WorkerStats};
 
 use crate::allocator;
 use crate::clock::UnixMs;
@@ -94,6 +94,8 @@ struct Sample {
     net_in: u64,
     net_out: u64,
     repl_in: u64,
+    turns: u64,
+    busy_usec: u64,
 }
 
 /// Speeds over the last second or two.
@@ -107,6 +109,10 @@ pub struct Rates {
     pub net_out: f64,
     /// Bytes read from the master per second.
     pub repl_in: f64,
+    /// Turns of the workers' event loops per second.
+    pub turns: f64,
+    /// How long a turn takes, microseconds.
+    pub turn_usec: f64,
 }
 
 impl Status {
@@ -292,6 +298,8 @@ impl Status {
             net_in: totals.net_in,
             net_out: totals.net_out,
             repl_in: self.link.bytes_in(),
+            turns: totals.turns(),
+            busy_usec: totals.busy_usec(),
         };
         let mut samples = self.samples.lock();
         *samples = [samples[1], sample];
@@ -309,6 +317,11 @@ impl Status {
             net_in: rate(old.net_in, new.net_in),
             net_out: rate(old.net_out, new.net_out),
             repl_in: rate(old.repl_in, new.repl_in),
+            turns: rate(old.turns, new.turns),
+            turn_usec: match new.turns.saturating_sub(old.turns) {
+                0 => 0.0,
+                turns => new.busy_usec.saturating_sub(old.busy_usec) as f64 / turns as f64,
+            },
         }
     }
 }

@@ -3,7 +3,10 @@
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::runtime::RuntimeMetrics;
 
 /// The counters of one worker thread. Only that thread may call the counting methods.
 #[derive(Debug)]
@@ -14,6 +17,10 @@ pub struct WorkerStats {
     misses: AtomicU64,
     net_in: AtomicU64,
     net_out: AtomicU64,
+    reads: AtomicU64,
+    writes: AtomicU64,
+    /// The worker's number, and what its runtime counts by itself.
+    runtime: OnceLock<(usize, RuntimeMetrics)>,
     unknown: AtomicU64,
     errors: Mutex<BTreeMap<Box<str>, u64>>,
 }
@@ -49,6 +56,9 @@ impl WorkerStats {
             misses: AtomicU64::new(0),
             net_in: AtomicU64::new(0),
             net_out: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            runtime: OnceLock::new(),
             unknown: AtomicU64::new(0),
             errors: Mutex::default(),
         }
@@ -100,9 +110,17 @@ impl WorkerStats {
         add(&self.misses, misses);
     }
 
-    /// Bytes read from clients and written to them.
+    /// This is worker `number`, and runs on this runtime, whose turns and working time count as its own. Threads that serve
+    /// no clients (scripts) have no number.
+    pub fn run_on(&self, number: usize, runtime: RuntimeMetrics) {
+        drop(self.runtime.set((number, runtime)));
+    }
+
+    /// Bytes read from clients and written to them, by one call for each read and write.
     #[inline]
     pub fn net(&self, read: u64, written: u64) {
+        add(&self.reads, u64::from(read > 0));
+        add(&self.writes, u64::from(written > 0));
         add(&self.net_in, read);
         add(&self.net_out, written);
     }
@@ -130,6 +148,17 @@ impl WorkerStats {
         sum.net_in += self.net_in.load(Relaxed);
         sum.net_out += self.net_out.load(Relaxed);
         sum.unknown += self.unknown.load(Relaxed);
+        if let Some((number, runtime)) = self.runtime.get() {
+            if sum.threads.len() <= *number {
+                sum.threads.resize_with(number + 1, ThreadTotals::default);
+            }
+            sum.threads[*number] = ThreadTotals {
+                reads: self.reads.load(Relaxed),
+                writes: self.writes.load(Relaxed),
+                turns: runtime.worker_park_count(0),
+                busy: runtime.worker_total_busy_duration(0),
+            };
+        }
         for (code, count) in self.errors.lock().iter() {
             *sum.errors.entry(code.to_string()).or_insert(0) += count;
         }
@@ -187,12 +216,43 @@ pub struct Totals {
     pub net_out: u64,
     /// Requests for commands that do not exist.
     pub unknown: u64,
+    /// By number of the worker.
+    pub threads: Vec<ThreadTotals>,
+}
+
+/// What one worker thread has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadTotals {
+    /// Reads of clients' sockets.
+    pub reads: u64,
+    /// Writes to them.
+    pub writes: u64,
+    /// Turns of its event loop: as often it has looked for something to do.
+    pub turns: u64,
+    /// How long it had something to do.
+    pub busy: Duration,
 }
 
 impl Totals {
     /// Commands that ran.
     pub fn commands_processed(&self) -> u64 {
         self.commands.iter().map(|command| command.calls).sum()
+    }
+
+    /// How long commands ran, microseconds.
+    pub fn commands_usec(&self) -> u64 {
+        self.commands.iter().map(CommandTotals::usec).sum()
+    }
+
+    /// Turns of all event loops.
+    pub fn turns(&self) -> u64 {
+        self.threads.iter().map(|thread| thread.turns).sum()
+    }
+
+    /// How long all event loops had something to do, microseconds.
+    pub fn busy_usec(&self) -> u64 {
+        let busy: Duration = self.threads.iter().map(|thread| thread.busy).sum();
+        u64::try_from(busy.as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Error replies.
@@ -223,6 +283,12 @@ impl Totals {
         self.net_in = since(self.net_in, earlier.net_in);
         self.net_out = since(self.net_out, earlier.net_out);
         self.unknown = since(self.unknown, earlier.unknown);
+        for (now, then) in self.threads.iter_mut().zip(&earlier.threads) {
+            now.reads = since(now.reads, then.reads);
+            now.writes = since(now.writes, then.writes);
+            now.turns = since(now.turns, then.turns);
+            now.busy = now.busy.saturating_sub(then.busy);
+        }
         self
     }
 }

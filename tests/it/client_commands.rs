@@ -191,10 +191,47 @@ fn a_client_that_can_be_redirected_is() {
         EVALSHA 0123456789012345678901234567890123456789 0
         FCALL none 0
         RESET
-        GET a"##;
+        GET a
+        CLIENT CAPA redirect
+        EVAL "return 1" 0
+        EVAL "#!lua\nreturn 1" 0
+        EVAL "#!lua flags=no-writes\nreturn 1" 0
+        EVAL_RO "return 1" 0
+        EVAL_RO "#!lua\nreturn 1" 0
+        EVALSHA 00 0
+        EVALSHA_RO e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0
+        FCALL writing 0
+        FCALL reading 0
+        FCALL nosuch 0
+        FCALL_RO writing 0
+        FCALL_RO reading 0
+        READONLY
+        EVAL_RO "return 1" 0
+        EVAL_RO "#!lua\nreturn 1" 0
+        FCALL writing 0
+        FCALL_RO writing 0
+        FCALL_RO reading 0"##;
+    let library = "#!lua name=l\nserver.register_function('writing', function() return 1 end)\n\
+                   server.register_function{function_name='reading', callback=function() return 1 end, flags={'no-writes'}}";
+    assert!(!beside.master.client().command(&["FUNCTION", "LOAD", library]).is_error());
+    beside.settle();
     for resp3 in [false, true] {
         let wrong = beside.differences(script, resp3, whole);
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+#[test]
+fn a_client_that_kills_itself_is_spared_unless_it_says_otherwise() {
+    let Some(beside) = Beside::start("valkey-9.1", &[], &[]) else { return };
+    for port in [beside.replica.port, beside.remora.port] {
+        let mut client = Client::connect(port);
+        let id = client.must("CLIENT ID").int();
+        for filter in ["SKIPME yes ID", "ID", "NOT-TYPE replica ID", "DB 0 IP 127.0.0.1 ID"] {
+            assert_eq!(client.must(&format!("CLIENT KILL {filter} {id}")).int(), 0, "{filter}");
+        }
+        assert_eq!(client.must(&format!("CLIENT KILL SKIPME no ID {id}")).int(), 1);
+        assert!(client.try_call("PING").is_err());
     }
 }
 

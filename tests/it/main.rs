@@ -24,6 +24,7 @@ mod descriptors;
 mod disk;
 mod documents;
 mod failover;
+mod family;
 mod floors;
 mod freshness;
 mod full_sync;

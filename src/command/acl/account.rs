@@ -6,10 +6,8 @@ use super::password;
 use super::selector::Selector;
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
-use crate::command::help;
 use crate::command::row::Run;
 use crate::command::table;
-use crate::dataset::Dialect;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
@@ -188,7 +186,7 @@ pub(super) fn log(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) 
         out.bulk("age-seconds");
         out.double((cx.now.0 - entry.event.at.0) as f64 / 1000.0);
         out.bulk("client-info");
-        out.bulk(&entry.event.client);
+        out.bulk(entry.event.client.line(Some(cx.dialect())));
         out.bulk("entry-id");
         out.integer(i64::try_from(entry.id).unwrap_or(i64::MAX));
         out.bulk("timestamp-created");
@@ -196,47 +194,5 @@ pub(super) fn log(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) 
         out.bulk("timestamp-last-updated");
         out.integer(entry.event.at.0);
     }
-    Ok(())
-}
-
-pub(super) fn help(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let rules = matches!(cx.dialect(), Dialect::Valkey(9.., _));
-    let (setuser, sets) = if rules {
-        ("SETUSER <username> <rule> [<rule> ...]", "    Create or modify a user with the specified rules.")
-    } else {
-        (
-            "SETUSER <username> <attribute> [<attribute> ...]",
-            "    Create or modify a user with the specified attributes.",
-        )
-    };
-    let lines = [
-        "CAT [<category>]",
-        "    List all commands that belong to <category>, or all command categories",
-        "    when no category is specified.",
-        "DELUSER <username> [<username> ...]",
-        "    Delete a list of users.",
-        "DRYRUN <username> <command> [<arg> ...]",
-        "    Returns whether the user can execute the given command without executing the command.",
-        "GETUSER <username>",
-        "    Get the user's details.",
-        "GENPASS [<bits>]",
-        "    Generate a secure 256-bit user password. The optional `bits` argument can",
-        "    be used to specify a different size.",
-        "LIST",
-        "    Show users details in config file format.",
-        "LOAD",
-        "    Reload users from the ACL file.",
-        "LOG [<count> | RESET]",
-        "    Show the ACL log entries.",
-        "SAVE",
-        "    Save the current config to the ACL file.",
-        setuser,
-        sets,
-        "USERS",
-        "    List all the registered usernames.",
-        "WHOAMI",
-        "    Return the current connection username.",
-    ];
-    help::lines(out, "ACL", &lines);
     Ok(())
 }

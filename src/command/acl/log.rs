@@ -2,6 +2,7 @@
 
 use super::check::Denied;
 use crate::clock::UnixMs;
+use crate::command::connection::Portrait;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -55,7 +56,7 @@ pub(super) struct Event {
     pub(super) object: Vec<u8>,
     pub(super) user: Vec<u8>,
     /// The client as CLIENT LIST shows it.
-    pub(super) client: Vec<u8>,
+    pub(super) client: Portrait,
     pub(super) at: UnixMs,
 }
 
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     fn event(reason: Reason, object: &str, at: i64) -> Event {
-        let (user, client) = (b"u".to_vec(), Vec::new());
+        let (user, client) = (b"u".to_vec(), Portrait::default());
         Event { reason, context: "toplevel", object: object.into(), user, client, at: UnixMs(at) }
     }
 

@@ -25,7 +25,8 @@ pub use user::User;
 pub use users::{BadUsers, Users};
 
 use super::args::Args;
-use super::connection::describe;
+use super::connection::Portrait;
+use super::help;
 use super::row::{Row, container, session};
 use super::session::{Server, Session};
 use super::table::Indexed;
@@ -42,7 +43,7 @@ pub static ROWS: &[Row] = &[
     session("acl dryrun", -4, account::dryrun).always(),
     session("acl genpass", -2, account::genpass).always(),
     session("acl getuser", 3, account::getuser).always().redacted(),
-    session("acl help", 2, account::help).always(),
+    session("acl help", 2, help::help).always(),
     session("acl list", 2, account::list).always(),
     session("acl load", 2, manage::load).always(),
     session("acl log", -2, account::log).always(),
@@ -143,9 +144,7 @@ fn note(
         Context::Client if !session.is_in_multi() && !session.is_executing() => "toplevel",
         _ => "multi",
     };
-    let mut client = Vec::new();
-    describe(session.client(), None, now, &mut client);
-    client.pop();
+    let client = Portrait::of(session.client(), None, now);
     server.users.refused(log::Event { reason, context, object, user, client, at: now });
 }
 

@@ -1,18 +1,16 @@
 //! CLIENT LIST, INFO and KILL: all connections, seen and closed from one of them.
 
 use super::filter::Filter;
-use crate::clock::UnixMs;
+use super::portrait::Portrait;
 use crate::command::args::Args;
 use crate::command::clients::Client;
 use crate::command::context::SessionCx;
-use crate::command::session::{After, Session};
-use crate::command::table;
+use crate::command::session::After;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
 pub(super) fn info(cx: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let mut text = Vec::new();
-    describe(cx.session.client(), Some(running(cx, "client|info")), cx.now, &mut text);
+    let text = line(cx, cx.session.client(), Some(running(cx, "client|info")));
     out.verbatim("txt", text);
     Ok(())
 }
@@ -24,69 +22,25 @@ pub(super) fn list(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply)
     for client in cx.server.clients.all().iter().filter(|client| filter.means(client, cx.now)) {
         let own = client.id == cx.session.id();
         if !own {
-            describe(client, None, cx.now, &mut text);
+            text.extend(line(cx, client, None));
         } else if filter.skip_me != Some(true) {
-            describe(client, Some(running(cx, "client|list")), cx.now, &mut text);
+            text.extend(line(cx, client, Some(running(cx, "client|list"))));
         }
     }
     out.verbatim("txt", text);
     Ok(())
 }
 
+/// The line of a client, with its end.
+fn line(cx: &SessionCx<'_>, client: &Client, running: Option<&'static str>) -> Vec<u8> {
+    let mut line = Portrait::of(client, running, cx.now).line(Some(cx.dialect()));
+    line.push(b'\n');
+    line
+}
+
 /// What the asking client itself is doing.
 fn running(cx: &SessionCx<'_>, command: &'static str) -> &'static str {
     if cx.session.is_executing() { "exec" } else { command }
-}
-
-/// Bytes that a client takes: its session, what came and is not executed, what waits to be sent, what is queued.
-pub(crate) fn memory_of(client: &Client) -> usize {
-    let (input, output) = client.buffers();
-    let (_, queued) = client.multi();
-    size_of::<Client>() + size_of::<Session>() + (input + output + queued) as usize
-}
-
-/// One line, with the fields of redis 8.0, valkey's `capa`, and its traffic counters behind them. `qbuf` is what came
-/// and is not executed, `oll` and `omem` are what waits to be sent; there are no reply buffers of one client, and no blocks of
-/// arguments.
-pub(crate) fn describe(client: &Client, running: Option<&'static str>, now: UnixMs, out: &mut Vec<u8>) {
-    let seconds = |since: UnixMs| (now.0 - since.0).max(0) / 1000;
-    let row = client.last_row().and_then(table::row);
-    let command = running.map(str::to_owned).or_else(|| row.map(|row| row.name.replace(' ', "|")));
-    let names = client.names();
-    let (net_in, net_out, requests) = client.traffic();
-    let (multi, multi_mem) = client.multi();
-    let multi = multi.map_or(-1, |queued| queued as i64);
-    let (qbuf, omem) = client.buffers();
-    let place = &client.endpoint;
-    let [sub, psub, ssub] = client.subscriptions();
-    let head = format!("id={} addr={} laddr={} fd={} name=", client.id, place.addr, place.laddr, place.fd);
-    out.extend_from_slice(head.as_bytes());
-    out.extend_from_slice(&names.name);
-    let middle = format!(
-        " age={} idle={} flags={} capa={} db={} sub={sub} psub={psub} ssub={ssub} multi={multi} watch={} qbuf={qbuf} \
-         qbuf-free=0 argv-mem=0 multi-mem={multi_mem} rbs=0 rbp=0 obl=0 oll={} omem={omem} tot-mem={} events={} cmd={} \
-         user={} redir={} resp={} lib-name=",
-        seconds(client.created),
-        seconds(client.last_io()),
-        client.flags(),
-        client.capabilities(),
-        client.db().0,
-        client.watching(),
-        u8::from(omem > 0),
-        memory_of(client),
-        if omem > 0 { "rw" } else { "r" },
-        command.as_deref().unwrap_or("NULL"),
-        String::from_utf8_lossy(&client.user_name()),
-        client.mailbox().redirect(),
-        client.resp(),
-    );
-    out.extend_from_slice(middle.as_bytes());
-    out.extend_from_slice(&names.lib_name);
-    out.extend_from_slice(b" lib-ver=");
-    out.extend_from_slice(&names.lib_ver);
-    let tail =
-        format!(" io-thread={} tot-net-in={net_in} tot-net-out={net_out} tot-cmds={requests}\n", place.worker);
-    out.extend_from_slice(tail.as_bytes());
 }
 
 /// `CLIENT KILL addr` answers OK or an error; with filters the number of connections closed.
@@ -119,6 +73,7 @@ mod tests {
     use crate::command::clients::Endpoint;
     use crate::command::session::After;
     use crate::command::testing::Session as Harness;
+    use crate::dataset::Dialect;
 
     fn endpoint(addr: &str) -> Endpoint {
         Endpoint { addr: addr.into(), laddr: "127.0.0.1:6379".into(), ..Endpoint::default() }
@@ -134,9 +89,17 @@ mod tests {
         assert!(lines[0].starts_with("id=1 ") && lines[0].contains(" cmd=client|list "), "{text}");
         assert!(lines[1].starts_with("id=2 addr=10.0.0.1:5 laddr=127.0.0.1:6379 "), "{text}");
         assert!(lines[1].contains(" cmd=NULL user=default redir=-1 resp=2 "), "{text}");
-        assert!(lines[1].contains(" flags=N capa= db=0 "), "{text}");
+        assert!(lines[1].contains(" flags=N db=0 ") && lines[1].ends_with(" io-thread=0"), "{text}");
         other.set_redirect(true);
-        assert!(client.ask("CLIENT LIST ID 2").contains(" capa=r "));
+        client.bench().data.limits.dialect = Dialect::Valkey(9, 1);
+        let text = client.ask("CLIENT LIST ID 2");
+        assert!(
+            text.contains(" flags=N capa=r db=0 ") && text.contains(" tot-net-in=0 tot-net-out=0 tot-cmds=0\n")
+        );
+        client.bench().data.limits.dialect = Dialect::Redis(6, 0);
+        let text = client.ask("CLIENT LIST ID 2");
+        assert!(text.contains(" multi=-1 qbuf=0 ") && text.contains(" cmd=NULL user=default\n"), "{text}");
+        client.bench().data.limits.dialect = Dialect::default();
         let count = |text: String| text.matches("id=").count();
         assert_eq!(count(client.ask("CLIENT LIST ID 2 7")), 1);
         assert_eq!(count(client.ask("CLIENT LIST TYPE normal")), 2);

@@ -3,9 +3,10 @@
 mod client;
 mod filter;
 mod list;
+mod portrait;
 mod tracking;
 
-pub(crate) use list::{describe, memory_of};
+pub(crate) use portrait::{Portrait, memory_of};
 
 use super::acl::note_failed_login;
 use super::args::Args;
@@ -150,7 +151,7 @@ fn greet(cx: &SessionCx<'_>, out: &mut Reply) {
     out.bulk("role");
     out.bulk("replica");
     out.bulk("modules");
-    out.array(0);
+    super::server::modules(cx.dialect(), out);
 }
 
 fn auth(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {

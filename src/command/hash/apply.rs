@@ -87,7 +87,7 @@ pub(super) fn hgetdel(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
 
 pub(super) fn hincrby(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), Refusal> {
     let (key, field, by) = (args.require()?, args.require()?, args.integer()?);
-    let old = match cx.hash(key)?.and_then(|hash| hash.get(field)) {
+    let old = match cx.hash(key)?.as_deref().and_then(|hash| hash.get(field)) {
         Some(entry) => entry.value.as_integer().ok_or(Refusal::HASH_NOT_AN_INTEGER)?,
         None => 0,
     };
@@ -119,9 +119,10 @@ fn set_pairs(cx: &mut ApplyCx<'_>, key: &[u8], args: &mut Args<'_>, expiry: Expi
 }
 
 fn remove(cx: &mut ApplyCx<'_>, key: &[u8], args: &mut Args<'_>) -> Result<(), Refusal> {
-    let Some(hash) = cx.hash(key)? else { return Ok(()) };
+    let Some(mut hash) = cx.hash(key)? else { return Ok(()) };
     let removed = args.filter(|field| hash.remove(field)).count();
     let emptied = hash.is_empty();
+    drop(hash);
     if removed > 0 {
         cx.changed(EventClasses::HASH, "hdel", key);
     }
@@ -134,13 +135,11 @@ fn remove(cx: &mut ApplyCx<'_>, key: &[u8], args: &mut Args<'_>) -> Result<(), R
 /// Changes the hash at a key, which is made if it is missing.
 fn edit(cx: &mut ApplyCx<'_>, key: &[u8], change: impl FnOnce(&mut Hash, &EncodingLimits)) -> Result<(), Refusal> {
     let limits = cx.limits();
-    match cx.hash(key)? {
-        Some(hash) => change(hash, &limits),
-        None => {
-            let mut hash = Hash::new();
-            change(&mut hash, &limits);
-            cx.store(key, Value::Hash(Box::new(hash)), None)?;
-        }
+    if let Some(mut hash) = cx.hash(key)? {
+        change(&mut hash, &limits);
+        return Ok(());
     }
-    Ok(())
+    let mut hash = Hash::new();
+    change(&mut hash, &limits);
+    cx.store(key, Value::Hash(Box::new(hash)), None)
 }

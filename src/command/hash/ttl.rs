@@ -142,13 +142,14 @@ fn expire(
     let conditions = Conditions::read(args);
     fields(args, 1)?;
     let limits = cx.limits();
-    let Some(hash) = cx.hash(key)? else { return Ok(()) };
+    let Some(mut hash) = cx.hash(key)? else { return Ok(()) };
     let mut set = false;
     for field in args {
         if hash.get(field).is_some_and(|entry| conditions.hold(entry.expiry, at)) {
             set |= hash.set_expiry(field, Some(at), &limits);
         }
     }
+    drop(hash);
     if set {
         if matches!(limits.dialect, Dialect::Valkey(..)) {
             cx.told_and_changed(EventClasses::HASH, "hexpire", key);
@@ -164,13 +165,14 @@ pub(super) fn hpersist(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), 
     let key = args.require()?;
     fields(args, 1)?;
     let limits = cx.limits();
-    let Some(hash) = cx.hash(key)? else { return Ok(()) };
+    let Some(mut hash) = cx.hash(key)? else { return Ok(()) };
     let mut dropped = false;
     for field in args {
         if hash.get(field).is_some_and(|entry| entry.expiry.is_some()) {
             dropped |= hash.set_expiry(field, None, &limits);
         }
     }
+    drop(hash);
     if dropped {
         cx.told_and_changed(EventClasses::HASH, "hpersist", key);
     }

@@ -13,7 +13,10 @@ static TEXTS: &str = include_str!("help.txt");
 /// `CONTAINER HELP`: the row of each container.
 pub(super) fn help(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
     let container = String::from_utf8_lossy(args.word(0).unwrap_or_default()).to_ascii_uppercase();
-    lines(out, &container, &section(&container, cx.dialect().is_valkey()));
+    let lines = section(&container, cx.dialect().is_valkey());
+    out.array(lines.len() + 3);
+    out.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    lines.iter().chain(&["HELP", "    Print this help."]).for_each(|line| out.simple(line));
     Ok(())
 }
 
@@ -26,13 +29,6 @@ fn section(container: &str, valkey: bool) -> Vec<&'static str> {
     };
     let behind = TEXTS.lines().skip_while(|line| !is_wanted(line)).skip(1);
     behind.take_while(|line| !line.starts_with("## ")).collect()
-}
-
-/// The same with lines from elsewhere; headline and HELP itself are added.
-pub(super) fn lines(out: &mut Reply, name: &str, lines: &[&str]) {
-    out.array(lines.len() + 3);
-    out.simple(&format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
-    lines.iter().chain(&["HELP", "    Print this help."]).for_each(|line| out.simple(line));
 }
 
 #[cfg(test)]

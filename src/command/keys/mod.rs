@@ -14,6 +14,7 @@ mod walk;
 pub(super) use object::debug;
 
 use super::args::Args;
+use super::help;
 use super::row::{Keys, Row, container, read, refused_write, session, walk as walks, write};
 use crate::resp::refusal::Refusal;
 
@@ -94,7 +95,7 @@ pub static ROWS: &[Row] = &[
         "OBJECT REFCOUNT s:int",
         "OBJECT REFCOUNT missing",
     ]),
-    session("object help", 2, object::help).always(),
+    session("object help", 2, help::help).always(),
     read("sort_ro", -2, Keys::One(1), sort::sort_ro).unbounded().samples(&[
         "SORT_RO l:num",
         "SORT_RO l:num DESC",

@@ -1,7 +1,7 @@
 //! OBJECT: how a value is kept.
 
 use crate::command::args::Args;
-use crate::command::context::{ReadCx, SessionCx};
+use crate::command::context::ReadCx;
 use crate::dataset::list::NodeRef;
 use crate::dataset::{Dialect, EncodingLimits, EntryRef, Stamp, Statistic, StrForm, Uses, ValueRef};
 use crate::rdb::save::dump_payload;
@@ -142,30 +142,6 @@ fn debug_uses(stamp: Stamp, dialect: Dialect, uses: &Uses) -> String {
 
 /// What a DUMP payload has beside the value itself.
 const TYPE_AND_FOOTER_BYTES: usize = 11;
-
-const HELP: &[&str] = &[
-    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "ENCODING <key>",
-    "    Return the kind of internal representation used in order to store the value",
-    "    associated with a <key>.",
-    "FREQ <key>",
-    "    Return the access frequency index of the <key>. The returned integer is",
-    "    proportional to the logarithm of the recent access frequency of the key.",
-    "IDLETIME <key>",
-    "    Return the idle time of the <key>, that is the approximated number of",
-    "    seconds elapsed since the last access to the key.",
-    "REFCOUNT <key>",
-    "    Return the number of references of the value associated with the specified",
-    "    <key>.",
-    "HELP",
-    "    Print this help.",
-];
-
-pub(super) fn help(_: &mut SessionCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    out.array(HELP.len());
-    HELP.iter().for_each(|line| out.simple(line));
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests {

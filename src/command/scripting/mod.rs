@@ -11,6 +11,7 @@ pub mod request;
 mod run;
 mod script;
 
+use super::help;
 use super::row::{Keys, Row, container, read, session, write};
 
 /// The rows of this family.
@@ -28,7 +29,7 @@ pub static ROWS: &[Row] = &[
     session("script kill", 2, script::kill),
     session("script show", 3, script::show).while_stale(),
     session("script debug", 3, script::debug),
-    session("script help", 2, script::help).always(),
+    session("script help", 2, help::help).always(),
     container("function", -2),
     write("function load", -3, Keys::None, applied::load),
     write("function delete", 3, Keys::None, applied::delete),
@@ -38,7 +39,7 @@ pub static ROWS: &[Row] = &[
     read("function dump", 2, Keys::None, function::dump).samples(&["FUNCTION DUMP x"]),
     session("function stats", 2, function::stats),
     session("function kill", 2, function::kill),
-    session("function help", 2, function::help).always(),
+    session("function help", 2, help::help).always(),
 ];
 
 /// Keys as EVAL has them: a count at argument 2, the keys behind it.

@@ -223,57 +223,6 @@ fn radix_tree_nodes(keys: impl Iterator<Item = StreamId>) -> u64 {
     nodes.max(1)
 }
 
-/// `XINFO HELP`
-pub(super) fn help(_: &ReadCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    lines(
-        out,
-        &[
-            "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-            "CONSUMERS <key> <groupname>",
-            "    Show consumers of <groupname>.",
-            "GROUPS <key>",
-            "    Show the stream consumer groups.",
-            "STREAM <key> [FULL [COUNT <count>]",
-            "    Show information about the stream.",
-            "HELP",
-            "    Print this help.",
-        ],
-    );
-    Ok(())
-}
-
-/// `XGROUP HELP`
-pub(super) fn group_help(_: &ReadCx<'_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    lines(
-        out,
-        &[
-            "XGROUP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-            "CREATE <key> <groupname> <id|$> [option]",
-            "    Create a new consumer group. Options are:",
-            "    * MKSTREAM",
-            "      Create the empty stream if it does not exist.",
-            "    * ENTRIESREAD entries_read",
-            "      Set the group's entries_read counter (internal use).",
-            "CREATECONSUMER <key> <groupname> <consumer>",
-            "    Create a new consumer in the specified group.",
-            "DELCONSUMER <key> <groupname> <consumer>",
-            "    Remove the specified consumer.",
-            "DESTROY <key> <groupname>",
-            "    Remove the specified group.",
-            "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
-            "    Set the current group ID and entries_read counter.",
-            "HELP",
-            "    Print this help.",
-        ],
-    );
-    Ok(())
-}
-
-fn lines(out: &mut Reply, lines: &[&str]) {
-    out.array(lines.len());
-    lines.iter().for_each(|line| out.simple(line));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,8 @@ mod read;
 #[cfg(test)]
 mod replay;
 
-use super::row::{Keys, Row, container, read, refused_write, waiting_read, write};
+use super::help;
+use super::row::{Keys, Row, container, read, refused_write, session, waiting_read, write};
 use crate::resp::refusal::Refusal;
 
 /// The rows of this family.
@@ -102,7 +103,7 @@ pub static ROWS: &[Row] = &[
         "XINFO CONSUMERS x:a nogroup",
         "XINFO CONSUMERS missing g",
     ]),
-    read("xinfo help", 2, Keys::None, info::help).samples(&["XINFO HELP"]).always(),
+    session("xinfo help", 2, help::help).always(),
     write("xadd", -5, Keys::One(1), apply::xadd),
     write("xtrim", -4, Keys::One(1), apply::xtrim),
     write("xdel", -3, Keys::One(1), apply::xdel),
@@ -117,7 +118,7 @@ pub static ROWS: &[Row] = &[
     write("xgroup destroy", 4, Keys::One(2), apply::group::destroy),
     write("xgroup createconsumer", 5, Keys::One(2), apply::group::create_consumer),
     write("xgroup delconsumer", 5, Keys::One(2), apply::group::remove_consumer),
-    read("xgroup help", 2, Keys::None, info::group_help).samples(&["XGROUP HELP"]).always(),
+    session("xgroup help", 2, help::help).always(),
 ];
 
 /// `NOGROUP No such key 'x' or consumer group 'g'`

@@ -149,6 +149,15 @@ impl Hash {
         }
     }
 
+    /// Has a field an expiry? Mostly looks at one field: those that expire come first.
+    pub fn has_expiring(&self) -> bool {
+        match &self.0 {
+            Form::Packed(_) => false,
+            Form::WithExpiry(_) => self.iter().any(|entry| entry.expiry.is_some()),
+            Form::Table(table) => table.expiring > 0,
+        }
+    }
+
     /// Bytes of memory behind the hash.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {

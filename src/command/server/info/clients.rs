@@ -2,6 +2,7 @@
 
 use super::Text;
 use crate::command::context::SessionCx;
+use crate::command::pause::Paused;
 
 pub(super) fn clients(cx: &SessionCx<'_>, text: &mut Text) {
     let counts = &cx.server.status.clients;
@@ -18,4 +19,18 @@ pub(super) fn clients(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("total_watched_keys", cx.server.watched.keys());
     text.field("total_blocking_keys", cx.server.hub.awaited_keys());
     text.fixed("total_blocking_keys_on_nokey:0");
+    if cx.dialect().is_valkey() {
+        paused(cx, text);
+    }
+}
+
+fn paused(cx: &SessionCx<'_>, text: &mut Text) {
+    let (reason, actions, rest_ms) = match cx.server.pause.rest(cx.now) {
+        None | Some((Paused::Nobody, _)) => ("none", "none", 0),
+        Some((Paused::Writes, rest_ms)) => ("client_pause", "write", rest_ms),
+        Some((Paused::All, rest_ms)) => ("client_pause", "all", rest_ms),
+    };
+    text.field("paused_reason", reason);
+    text.field("paused_actions", actions);
+    text.field("paused_timeout_milliseconds", rest_ms);
 }

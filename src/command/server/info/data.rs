@@ -2,6 +2,7 @@
 
 use super::Text;
 use crate::command::context::SessionCx;
+use crate::dataset::Dialect;
 use crate::status::{LinkPhase, Restore, SaveStatus, Status};
 
 /// `loading` is 1 until the first snapshot is in place: clients such as ioredis wait for it, and reads answer LOADING.
@@ -20,6 +21,9 @@ pub(super) fn persistence(cx: &SessionCx<'_>, text: &mut Text) {
          aof_rewrites_consecutive_failures:0 aof_last_write_status:ok aof_last_cow_size:0 module_fork_in_progress:0 \
          module_fork_last_cow_size:0",
     );
+    if cx.dialect().has_engine_modules() {
+        text.field("slot_migration_fork_in_progress", 0);
+    }
     restore(&status.saves, text);
     if !loaded {
         loading(cx, text);
@@ -78,7 +82,14 @@ fn loading(cx: &SessionCx<'_>, text: &mut Text) {
 /// Logically expired keys count until the master deletes them, as on a real replica.
 pub(super) fn keyspace(cx: &SessionCx<'_>, text: &mut Text) {
     for (index, keyspace) in cx.data.dbs().filter(|(_, keyspace)| !keyspace.is_empty()) {
-        let value = format_args!("keys={},expires={},avg_ttl=0", keyspace.len(), keyspace.expires()).to_string();
+        let (keys, expires, hashes) = (keyspace.len(), keyspace.expires(), keyspace.expiring_hashes());
+        let mut value = format!("keys={keys},expires={expires},avg_ttl=0");
+        // Hashes that have fields which expire.
+        match cx.dialect() {
+            dialect if dialect.is_redis_8() => value += &format!(",subexpiry={hashes}"),
+            Dialect::Valkey(9.., _) => value += &format!(",keys_with_volatile_items={hashes}"),
+            _ => {}
+        }
         text.field(&format!("db{}", index.0), value);
     }
 }

@@ -7,10 +7,13 @@ mod data;
 mod process;
 mod remora;
 mod replication;
+mod scripting;
 mod stats;
+mod threads;
 
 use crate::command::args::Args;
 use crate::command::context::SessionCx;
+use crate::dataset::Dialect;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use std::fmt::{Display, Write};
@@ -19,22 +22,34 @@ use std::fmt::{Display, Write};
 type Section = fn(&SessionCx<'_>, &mut Text);
 
 /// Name as asked for, headline, whether it is part of the default answer, its function; in the order of the answer.
+/// Whose server has which is for [`is_known`] to say.
 static SECTIONS: &[(&str, &str, bool, Section)] = &[
     ("server", "Server", true, process::server),
     ("clients", "Clients", true, clients::clients),
     ("memory", "Memory", true, process::memory),
     ("persistence", "Persistence", true, data::persistence),
+    ("threads", "Threads", true, threads::threads),
     ("stats", "Stats", true, stats::stats),
     ("replication", "Replication", true, replication::replication),
     ("cpu", "CPU", true, process::cpu),
-    ("modules", "Modules", true, |_, _| {}),
+    ("modules", "Modules", true, scripting::modules),
     ("commandstats", "Commandstats", false, commands::commandstats),
     ("errorstats", "Errorstats", true, commands::errorstats),
     ("latencystats", "Latencystats", false, commands::latencystats),
     ("cluster", "Cluster", true, |_, text| text.field("cluster_enabled", 0)),
+    ("scriptingengines", "Scripting Engines", false, scripting::engines),
     ("keyspace", "Keyspace", true, data::keyspace),
     ("remora", "Remora", true, remora::remora),
 ];
+
+/// Has a server of this family and release such a section?
+fn is_known(section: &str, dialect: Dialect) -> bool {
+    match section {
+        "threads" => dialect.is_redis_8(),
+        "scriptingengines" => dialect.has_engine_modules(),
+        _ => true,
+    }
+}
 
 /// `INFO [section ...]`: `default`, `all` and `everything` are groups; unknown sections are empty.
 pub(in crate::command) fn info(
@@ -47,7 +62,8 @@ pub(in crate::command) fn info(
     let (default, all) = (asked.is_empty() || has("default"), has("all") || has("everything"));
     let mut text = Text::default();
     for (name, headline, by_default, section) in SECTIONS {
-        if all || has(name) || (default && *by_default) {
+        let wanted = all || has(name) || (default && *by_default);
+        if wanted && is_known(name, cx.dialect()) {
             text.headline(headline);
             section(cx, &mut text);
         }
@@ -120,7 +136,7 @@ mod tests {
         assert_eq!(heads(client.ask("INFO cpu SERVER")), ["Server", "CPU"]);
         assert_eq!(client.ask("INFO nosuch"), "$0\r\n\r\n");
         let (default, all) = (heads(client.ask("INFO")), heads(client.ask("INFO all")));
-        assert_eq!((default.len(), all.len()), (SECTIONS.len() - 2, SECTIONS.len()));
+        assert_eq!((default.len(), all.len()), (SECTIONS.len() - 3, SECTIONS.len() - 1));
         assert_eq!(heads(client.ask("INFO everything")), all);
         assert_eq!(heads(client.ask("INFO default commandstats latencystats")), all);
         assert!(client.ask("INFO").contains("\r\n\r\n# Clients\r\nconnected_clients:"));
@@ -187,7 +203,9 @@ mod tests {
         let mut client = Harness::new(&[]);
         client.bench().apply("SET a 1").expect("applied");
         client.bench().apply("SET b 1 PX 1").expect("applied");
-        assert!(client.ask("INFO keyspace").contains("# Keyspace\r\ndb0:keys=2,expires=1,avg_ttl=0\r\n"));
+        assert!(
+            client.ask("INFO keyspace").contains("# Keyspace\r\ndb0:keys=2,expires=1,avg_ttl=0,subexpiry=0\r\n")
+        );
     }
 
     #[test]

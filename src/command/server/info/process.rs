@@ -1,6 +1,6 @@
 //! Sections about the process: server, memory, cpu.
 
-use super::Text;
+use super::{Text, human};
 use crate::clock;
 use crate::command::context::SessionCx;
 use crate::command::server::Identity;
@@ -23,12 +23,16 @@ pub(super) fn server(cx: &SessionCx<'_>, text: &mut Text) {
         text.field("valkey_release_stage", "ga");
     }
     text.field("remora_version", env!("CARGO_PKG_VERSION"));
-    text.fixed("redis_git_sha1:00000000 redis_git_dirty:0 redis_build_id:0 redis_mode:standalone");
+    let valkey = cx.dialect().is_valkey();
+    text.fixed("redis_git_sha1:00000000 redis_git_dirty:0 redis_build_id:0");
+    text.field(if valkey { "server_mode" } else { "redis_mode" }, "standalone");
     text.field("os", process::os());
     text.field("arch_bits", usize::BITS);
-    text.fixed(
-        "monotonic_clock:POSIX_clock_gettime multiplexing_api:epoll atomicvar_api:rust-atomics gcc_version:0.0.0",
-    );
+    text.fixed("monotonic_clock:POSIX_clock_gettime multiplexing_api:epoll");
+    if !valkey {
+        text.field("atomicvar_api", "rust-atomics");
+    }
+    text.field("gcc_version", "0.0.0");
     text.field("process_id", std::process::id());
     text.field("process_supervised", "no");
     text.field("run_id", &status.run_id);
@@ -43,6 +47,10 @@ pub(super) fn server(cx: &SessionCx<'_>, text: &mut Text) {
     let file = cx.server.config.get().config_file.clone().unwrap_or_default();
     text.field("config_file", file.display());
     text.field("io_threads_active", u8::from(config.io_threads > 1));
+    if valkey {
+        // A word for operators to set; there is no setting for it here.
+        text.field("availability_zone", "");
+    }
     listeners(&config, text);
 }
 
@@ -70,8 +78,9 @@ fn scripts(cx: &SessionCx<'_>, text: &mut Text) {
         (cache.len(), cache.bytes())
     };
     let libraries: usize = cx.data.functions.iter().map(|(name, source)| name.len() + source.len()).sum();
+    text.field("used_memory_lua", eval);
     text.field("used_memory_vm_eval", eval);
-    text.size("used_memory_lua", eval);
+    text.field("used_memory_lua_human", human(eval as u64));
     text.field("used_memory_scripts_eval", sources);
     text.field("number_of_cached_scripts", cached);
     text.field("number_of_functions", scripts.figures.functions.load(Relaxed));
@@ -84,6 +93,7 @@ fn scripts(cx: &SessionCx<'_>, text: &mut Text) {
 
 pub(super) fn memory(cx: &SessionCx<'_>, text: &mut Text) {
     let figures = Figures::of(cx);
+    let valkey = cx.dialect().is_valkey();
     let memory = &figures.allocator;
     let (used, resident) = (memory.allocated, figures.resident);
     let machine = usize::try_from(process::machine_bytes()).unwrap_or(usize::MAX);
@@ -112,11 +122,15 @@ pub(super) fn memory(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("mem_replication_backlog", figures.backlog);
     // Sub-replicas are fed from the backlog, there is no buffer beside it.
     text.field("mem_total_replication_buffers", figures.backlog);
-    text.field("mem_replica_full_sync_buffer", 0);
+    text.field(if valkey { "mem_replicas_repl_buffer" } else { "mem_replica_full_sync_buffer" }, 0);
     text.field("mem_clients_slaves", figures.sub_replicas);
     text.field("mem_clients_normal", figures.clients);
+    text.field("mem_cluster_links", 0);
+    if valkey {
+        text.fixed("mem_cluster_slot_import:0 mem_cluster_slot_export:0");
+    }
     text.fixed(
-        "mem_cluster_links:0 mem_aof_buffer:0 mem_allocator:jemalloc-5.3.1 mem_overhead_db_hashtable_rehashing:0 \
+        "mem_aof_buffer:0 mem_allocator:jemalloc-5.3.1 mem_overhead_db_hashtable_rehashing:0 \
          active_defrag_running:0 lazyfree_pending_objects:0 lazyfreed_objects:0",
     );
 }

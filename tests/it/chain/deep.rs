@@ -71,6 +71,8 @@ fn three_remoras_deep_each_node_killed_in_turn_all_end_equal() {
     });
     let mut below = [("first", first.client()), ("second", second.client()), ("third", third.client())];
     assert_all_equal(&mut master.client(), &mut below);
+    // redis 8.0 now and then ends the child of a sync as failed whose data have arrived: the first has resumed already then.
+    let resumed_before = stat(&mut master.client(), "sync_partial_ok");
     let load = Load::default();
     let (first, third, fourth) = std::thread::scope(|scope| {
         let _during = load.during();
@@ -108,11 +110,8 @@ fn three_remoras_deep_each_node_killed_in_turn_all_end_equal() {
     let partial = [&first, &third, &fourth].map(resumed);
     assert_eq!(partial, [1.0, 5.0, 0.0], "partial resyncs of the second, the third and the fourth");
     let mut given = master.client();
-    assert_eq!(
-        (stat(&mut given, "sync_full"), stat(&mut given, "sync_partial_ok")),
-        (1, 2),
-        "given by the master"
-    );
+    let given = (stat(&mut given, "sync_full"), stat(&mut given, "sync_partial_ok") - resumed_before);
+    assert_eq!(given, (1, 2), "given by the master");
     let mut below = [("second", first.client()), ("third", third.client()), ("fourth", fourth.client())];
     assert_all_equal(&mut master.client(), &mut below);
     // The master dies and comes back empty, with another history: all of them sync anew, one after the other.

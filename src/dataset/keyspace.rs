@@ -246,6 +246,22 @@ impl Keyspace {
         old.map(Entry::into_value)
     }
 
+    /// Stores a value as a new key, whatever was there: how that was used does not count. Answers what was replaced.
+    pub fn insert_new(
+        &mut self,
+        key: &[u8],
+        value: Value,
+        expiry: Option<UnixMs>,
+        stamp: Option<Stamp>,
+    ) -> Option<Value> {
+        let stamp = stamp.unwrap_or_else(|| self.uses.fresh());
+        let old = self.insert_stamped(key, value, expiry, Some(stamp));
+        if old.is_some() {
+            self.set_stamp(key, stamp);
+        }
+        old
+    }
+
     /// Stores a string under a key, replacing value and expiry; answers a replaced container, no string. Costs one
     /// lookup, and no allocation when it fits into the block that is there.
     pub fn set_string(

@@ -120,11 +120,8 @@ fn place(
     expiry: Option<UnixMs>,
     stamp: Option<Stamp>,
 ) -> Result<(), Refusal> {
-    let keyspace = database(cx, target)?;
-    let old = keyspace.remove(key);
-    let none = keyspace.insert_stamped(key, value, expiry, stamp);
-    debug_assert!(none.is_none(), "it was removed");
-    cx.trash.value(old.map(|(value, _)| value));
+    let old = database(cx, target)?.insert_new(key, value, expiry, stamp);
+    cx.trash.value(old);
     cx.effects.event(EventClasses::NEW, "new", target, key);
     Ok(())
 }

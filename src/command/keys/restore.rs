@@ -31,12 +31,9 @@ pub(super) fn restore(cx: &mut ApplyCx<'_>, args: &mut Args<'_>) -> Result<(), R
         zset.pack(&limits);
     }
     let keyspace = cx.keyspace()?;
-    // A new key, whatever was there: how it was used does not count.
-    let old = keyspace.remove(key);
     let stamp = options.stamp(keyspace.uses());
-    let none = keyspace.insert_stamped(key, value, expiry, stamp);
-    debug_assert!(none.is_none(), "it was removed");
-    cx.trash.value(old.map(|(value, _)| value));
+    let old = keyspace.insert_new(key, value, expiry, stamp);
+    cx.trash.value(old);
     cx.made(key);
     cx.changed(EventClasses::GENERIC, "restore", key);
     Ok(())

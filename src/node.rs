@@ -35,8 +35,8 @@ const TICK_INTERVAL: Duration = Duration::from_millis(100);
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the program until `stop` resolves or a client says SHUTDOWN. Errors are about starting (an address that cannot be
-/// bound, a thread that cannot be made), or say that `stop` has cut the end after a SHUTDOWN short or that the last save hangs. Must be called
-/// inside a runtime.
+/// bound, a thread that cannot be made), or say that `stop` has cut the end after a SHUTDOWN short or that the last save
+/// hangs. Must be called inside a runtime.
 pub async fn run(
     config: Arc<LiveConfig>,
     master: Master,

@@ -1,8 +1,8 @@
 //! CONFIG REWRITE: what was changed while the program runs goes into the file that it was started from.
 //!
 //! Only what changed is touched: a setting's first line gets the new value, further lines of it go, one without a line
-//! is added at the end; so do lines of users. Comments and all other lines stay as they are. What came from a flag or a variable and was not
-//! changed is not written, so a password from a secret's file does not end up in a plain one.
+//! is added at the end; users have their lines likewise. Comments and all other lines stay as they are. What came from a
+//! flag or a variable and was not changed is not written, so a password from a secret's file does not end up in a plain one.
 
 use super::table::{SETTINGS, Setting};
 use super::{Config, UserChange, value};

@@ -114,9 +114,9 @@ impl<S: Sink + 'static> Capture<S> {
 }
 
 impl<S: Sink> Capture<S> {
-    /// Hands on about this many further entries, or as many as make the sink full; `true` when all have been. Must be called inside the gate. A
-    /// keyspace that was flushed and is on its way to whoever drops it is waited for: then this does nothing and
-    /// answers `false`.
+    /// Hands on about this many further entries, or as many as make the sink full; `true` when all have been. Must be
+    /// called inside the gate. A keyspace that was flushed and is on its way to whoever drops it is waited for: then
+    /// this does nothing and answers `false`.
     pub fn advance(&mut self, data: &Dataset, entries: usize) -> bool {
         let mut shared = self.shared.lock();
         let (mut left, mut waits) = (entries.max(1), false);

@@ -267,10 +267,7 @@ fn goes_with_a_failover_under_a_writer(server: &str) {
     wait::until("remora's link is down", SOON, || remora.replication("master_link_status") == "down");
     let kept: i64 = remora.replication("slave_repl_offset").parse().expect("an offset");
     wait::until("the Sentinel has promoted the other replica", PROMOTION, || sentinel.master() == replica.port);
-    wait::until("remora follows the new master", Duration::from_secs(60), || {
-        remora.replication("master_port") == replica.port.to_string()
-            && remora.replication("master_link_status") == "up"
-    });
+    wait::until("remora follows the new master", Duration::from_secs(60), || follows(&remora, replica.port));
     let mut client = replica.client();
     let before = master_offset(&mut client);
     wait::until("the writer writes there", SOON, || master_offset(&mut client) > before + 10_000);
@@ -316,14 +313,11 @@ fn sentinels_that_are_set_up_anew_are_believed() {
     wait::until("it begins a failover", PROMOTION, || {
         !sentinel.client().call("SENTINEL FAILOVER main").is_error()
     });
-    let follows = |port: u16| {
-        remora.replication("master_port") == port.to_string() && remora.replication("master_link_status") == "up"
-    };
-    wait::until("remora follows the promoted replica", PROMOTION, || follows(replica.port));
+    wait::until("remora follows the promoted replica", PROMOTION, || follows(&remora, replica.port));
     let mut client = sentinel.client();
     client.must("SENTINEL REMOVE main");
     client.must(&format!("SENTINEL MONITOR main 127.0.0.1 {} 1", other.port));
-    wait::until("remora follows the other master", Duration::from_secs(60), || follows(other.port));
+    wait::until("remora follows the other master", Duration::from_secs(60), || follows(&remora, other.port));
     remora.wait_logged(&["a Sentinel is not believed"]);
     remora.wait_logged(&["have begun anew"]);
 }

@@ -246,7 +246,13 @@ impl LinkThread {
         let report = Report::new(Arc::clone(&server.status));
         let (hub, watched) = (Arc::clone(&server.hub), Arc::clone(&server.watched));
         let ties = Ties { tls, hub, watched, backlog };
-        let link = Link::new(writer, Arc::clone(&server.config), report, Reaper::start()?, ties);
+        let link = Link::new(
+            writer,
+            Arc::clone(&server.config),
+            report,
+            Reaper::start(Arc::clone(&server.status))?,
+            ties,
+        );
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let work = move || {

@@ -11,6 +11,7 @@
 mod support;
 
 pub mod drive;
+pub mod watch;
 
 pub use support::client::{Client, encode_into};
 pub use support::follower::Follower;
@@ -95,6 +96,12 @@ impl Contender {
 
     /// All contenders, each with a scripted master of its own that has given it this snapshot.
     pub fn all_loaded(snapshot: &[u8], remora_flags: &[&str]) -> Vec<(Self, Link)> {
+        let all = Self::all_with_masters(snapshot, remora_flags);
+        all.into_iter().map(|(contender, _, link)| (contender, link)).collect()
+    }
+
+    /// The same, and the masters go on listening.
+    pub fn all_with_masters(snapshot: &[u8], remora_flags: &[&str]) -> Vec<(Self, Master, Link)> {
         let mut all = Vec::new();
         for name in real_names().into_iter().chain(["remora"]) {
             let master = Master::listen();
@@ -105,7 +112,7 @@ impl Contender {
             };
             let link = master.serve(snapshot, 1);
             contender.wait_loaded();
-            all.push((contender, link));
+            all.push((contender, master, link));
         }
         all
     }

@@ -101,6 +101,17 @@ impl Keyspace {
         std::mem::replace(self, Self::new(self.uses))
     }
 
+    /// Frees all keys; `between` is called between two segments. Captures that still want them get them instead.
+    pub(super) fn free(mut self, between: &mut impl FnMut()) {
+        if !self.watchers.get_mut().is_empty() {
+            return;
+        }
+        for segment in std::mem::take(&mut self.segments) {
+            drop(segment);
+            between();
+        }
+    }
+
     /// How the writer records uses.
     pub fn uses(&self) -> &Uses {
         &self.uses

@@ -242,6 +242,11 @@ impl Dataset {
         }
     }
 
+    /// Frees everything; `between` is called between two short steps.
+    pub fn free(self, mut between: impl FnMut()) {
+        self.databases.into_iter().for_each(|keyspace| keyspace.free(&mut between));
+    }
+
     /// Are these the data of a master? Before the first snapshot, and while old data are gone for the sake of new
     /// ones, they are not, and reads answer LOADING. Asked inside the gate, where nothing can change in between.
     pub fn is_loaded(&self) -> bool {

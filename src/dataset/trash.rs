@@ -24,6 +24,15 @@ impl Trash {
         self.keyspaces.push(keyspace);
     }
 
+    /// Frees everything; `between` is called between two short steps. A big value is one step.
+    pub fn free(self, mut between: impl FnMut()) {
+        for value in self.values {
+            drop(value);
+            between();
+        }
+        self.keyspaces.into_iter().for_each(|keyspace| keyspace.free(&mut between));
+    }
+
     /// Nothing to free.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty() && self.keyspaces.is_empty()

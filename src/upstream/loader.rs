@@ -1,17 +1,22 @@
 //! The threads beside the link: the loader parses a snapshot into a dataset that nobody sees yet, the reaper frees
-//! what is too big to free on the link's thread.
+//! what is too big to free on the link's thread. Both rest while clients are served.
 
+use crate::allocator;
+use crate::breather::Breather;
 use crate::dataset::{Dataset, Trash};
 use crate::rdb::LoadError;
 use crate::rdb::load::{LoadSettings, Loaded, Progress, load};
 use crate::rdb::source::{Aborted, Source};
+use crate::status::Status;
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// Pieces of a snapshot that may wait for the loader. A piece is one read of up to 256 KiB.
-const WAITING_PIECES_MAX: usize = 128;
+const WAITING_PIECES_MAX: usize = 16;
+/// What is parsed between two looks whether a rest is due: some 50 µs of work.
+const STEP_BYTES: usize = 16 << 10;
 
 /// What goes to the loader: a piece, or the end. Dropping the sender without `End` aborts.
 enum Feed {
@@ -27,14 +32,29 @@ pub(super) struct Loader {
 
 impl Loader {
     /// Starts the loader's thread. `total`: the snapshot's length, where the master states it.
-    pub(super) fn start(settings: LoadSettings, total: Option<u64>, progress: Arc<Progress>) -> io::Result<Self> {
+    pub(super) fn start(
+        settings: LoadSettings,
+        total: Option<u64>,
+        progress: Arc<Progress>,
+        status: Arc<Status>,
+    ) -> io::Result<Self> {
         let (feed, mut pieces) = mpsc::channel(WAITING_PIECES_MAX);
         let (done, result) = oneshot::channel();
         let work = move || {
-            let mut source = Source::new(move || match pieces.blocking_recv() {
-                Some(Feed::Piece(bytes)) => Ok(Some(bytes)),
-                Some(Feed::End) => Ok(None),
-                None => Err(Aborted),
+            let (mut breather, mut piece) = (Breather::new(&status), Bytes::new());
+            let mut source = Source::new(move || {
+                // Without old data to serve, nothing is more urgent than the new ones.
+                if status.is_loaded() {
+                    breather.take(&status);
+                }
+                if piece.is_empty() {
+                    match pieces.blocking_recv() {
+                        Some(Feed::Piece(bytes)) => piece = bytes,
+                        Some(Feed::End) => return Ok(None),
+                        None => return Err(Aborted),
+                    }
+                }
+                Ok(Some(piece.split_to(piece.len().min(STEP_BYTES))))
             });
             if let Some(total) = total {
                 source = source.expecting(total);
@@ -84,14 +104,19 @@ enum Junk {
 
 impl Reaper {
     /// Starts the reaper's thread; it ends when the last handle is gone.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(status: Arc<Status>) -> io::Result<Self> {
         let (sender, junk) = std::sync::mpsc::channel::<Junk>();
         let work = move || {
             for junk in junk {
+                let mut breather = Breather::new(&status);
+                let rest = || breather.take(&status);
                 match junk {
-                    Junk::Trash(trash) => drop(trash),
+                    Junk::Trash(trash) => trash.free(rest),
                     Junk::Dataset(dataset, freed) => {
-                        drop(dataset);
+                        dataset.free(rest);
+                        // Its pages would wait for reuse, and the next full sync would not use them: its loader is
+                        // another thread, with another arena.
+                        allocator::purge();
                         if let Some(freed) = freed {
                             // Nobody waits any more when the link has gone another way.
                             let _ = freed.send(());

@@ -25,6 +25,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Where it writes.
+    pub(super) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
     /// Writes to `status`.
     pub fn new(status: Arc<Status>) -> Self {
         Self { status, reason: "first", asked_partial: false, on_probation: false }

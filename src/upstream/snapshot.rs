@@ -36,8 +36,8 @@ impl Link {
         let mut envelope = first_line(wire).await?;
         self.report.snapshot_begins(envelope.total());
         let settings = LoadSettings::new(&self.config.get(), UnixMs::now());
-        let mut loader =
-            Loader::start(settings, envelope.total(), Arc::clone(&progress)).map_err(LinkError::Io)?;
+        let (total, status) = (envelope.total(), self.report.status());
+        let mut loader = Loader::start(settings, total, Arc::clone(&progress), status).map_err(LinkError::Io)?;
         self.receive(wire, &mut envelope, &mut loader, &progress).await?;
         let loaded = self.wait_for_loader(wire, &mut loader, &progress).await?;
         self.report.loading(&progress);

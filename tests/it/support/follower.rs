@@ -109,6 +109,21 @@ impl Follower {
         self.synced()
     }
 
+    /// The same, keeping nothing: a bench measures the master and not its own copies. Only by end mark.
+    #[track_caller]
+    #[allow(dead_code, reason = "the tests do not use it")]
+    pub fn full_sync_unkept(&mut self) {
+        let line = self.ask("PSYNC ? -1");
+        assert!(line.starts_with("+FULLRESYNC "), "+FULLRESYNC, not {line}");
+        let line = self.line();
+        let mark = line.strip_prefix("$EOF:").unwrap_or_else(|| panic!("an end mark, not {line}")).to_owned();
+        while memchr::memmem::find(&self.buf, mark.as_bytes()).is_none() {
+            let seen = (self.buf.len() + 1).saturating_sub(mark.len());
+            self.buf.drain(..seen);
+            assert!(self.read(PATIENCE), "the end mark, not the end");
+        }
+    }
+
     /// From `+FULLRESYNC` to the last byte of the snapshot.
     #[track_caller]
     pub fn synced(&mut self) -> Synced {

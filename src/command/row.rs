@@ -2,6 +2,7 @@
 
 use super::args::Args;
 use super::context::{ApplyCx, ReadCx, SessionCx};
+use super::scripting::flags::{Declaring, Flags};
 use crate::position::Offset;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -18,6 +19,8 @@ pub type WriteFn = fn(&mut ApplyCx<'_>, &mut Args<'_>) -> Result<(), Refusal>;
 pub type WaitFn = fn(&ReadCx<'_>, &mut Args<'_>, &mut Reply) -> Result<Option<Await>, Refusal>;
 /// Concerns the connection or the server.
 pub type SessionFn = fn(&mut SessionCx<'_>, &mut Args<'_>, &mut Reply) -> Result<(), Refusal>;
+/// What a request declares of itself before it runs, if it does and as far as that is known.
+pub type DeclaresFn = fn(&Declaring<'_>, &Args<'_>) -> Option<Flags>;
 
 /// What a read that found nothing waits with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +107,8 @@ pub struct Row {
     pub while_subscribed: bool,
     /// Nobody may run it here; said before anything is asked of the client (as redis 7.0).
     pub forbidden: Option<fn() -> Refusal>,
+    /// Runs a script, whose flags count in place of the row's.
+    pub declares: Option<DeclaresFn>,
     /// May take long on big values: shown by SLOWLOG, and a candidate for slices.
     pub unbounded: bool,
     /// Its arguments may hold a password: SLOWLOG does not show them.
@@ -166,6 +171,7 @@ impl Row {
             no_auth: false,
             while_subscribed: false,
             forbidden: None,
+            declares: None,
             unbounded: false,
             redacted: false,
             samples: &[],
@@ -224,6 +230,12 @@ impl Row {
     /// Nobody may run it here, for this reason.
     pub const fn forbidden(mut self, refusal: fn() -> Refusal) -> Self {
         self.forbidden = Some(refusal);
+        self
+    }
+
+    /// Runs a script with flags of its own.
+    pub const fn declares(mut self, flags: DeclaresFn) -> Self {
+        self.declares = Some(flags);
         self
     }
 

@@ -1,7 +1,6 @@
 //! All that one thread runs: both machines, what they have compiled, and the tasks of clients.
 
 use super::call::Caller;
-use super::flags::{self, stale};
 use super::functions::Loaded;
 use super::machine::{Kind, Vm};
 use super::raise;
@@ -13,6 +12,7 @@ use crate::command::args::Args;
 use crate::command::logged::Thresholds;
 use crate::command::scripting::cache::{Origin, Sha};
 use crate::command::scripting::desk::Run;
+use crate::command::scripting::flags::{self, Flags, stale};
 use crate::command::scripting::request::{Request, Task};
 use crate::command::session::Server;
 use crate::dataset::{Dataset, Dialect};
@@ -20,7 +20,7 @@ use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 use crate::number;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
-use crate::status::WorkerStats;
+use crate::status::{Stale, WorkerStats};
 use mlua::{Function, Table};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -83,7 +83,7 @@ impl Engine {
             Task::Call(read_only) => self.call(world, request, read_only, out),
             Task::Libraries => self.functions(world)?.list(world.data, &mut request.args(2), out),
         };
-        self.tidy_up(world.server);
+        self.tidy_up();
         outcome
     }
 
@@ -94,7 +94,7 @@ impl Engine {
         if !known.is_some_and(|known| known.is(stamp)) && (known.is_some() || !world.data.functions.is_empty()) {
             // What fails is told to whoever calls.
             let _ = self.functions(world);
-            self.tidy_up(world.server);
+            self.tidy_up();
         }
     }
 
@@ -124,28 +124,20 @@ impl Engine {
         out: &mut Reply,
     ) -> Outcome {
         let stale = stale(world.server);
-        let declared = flags::of_script(source);
-        if let Ok((Some(flags), _)) = declared {
-            flags.admit(world.server, &request.client, stale)?;
-        } else if world.dialect().is_valkey() && flags::names_another_engine(source) {
-            // Valkey looks for the engine later, and until then takes the script for one that writes.
-            return Err(world.server.refused_write(&request.client));
-        } else if let Some(stale) = stale {
-            return Err(stale.into());
-        }
         let mut args = request.args(2);
         let keys = number_of_keys(&mut args)?;
-        let (flags, text) = declared?;
+        let (flags, text) = flags::of_script(source, world.dialect())?;
         let watch = Rc::clone(&self.watch);
         let scripts = self.scripts(world)?;
         let script = scripts.compile(sha, text)?;
         world.server.scripts.cache().insert(sha, source, Origin::Evaluated);
+        admit(world, request, flags, stale)?;
         let vm = &scripts.vm;
         let (keys, argv) = tables(vm, args, keys).map_err(|error| out_of_memory(&error))?;
         let globals = &vm.machine.globals;
         globals.raw_set("KEYS", keys).map_err(|error| out_of_memory(&error))?;
         globals.raw_set("ARGV", argv).map_err(|error| out_of_memory(&error))?;
-        let read_only = read_only || flags.is_some_and(|flags| flags.no_writes());
+        let read_only = read_only || flags.is_some_and(Flags::no_writes);
         let run = Run::new(true, sha.as_bytes().to_vec(), request);
         watched(&watch, world, run, || {
             let caller = caller(vm, world, request, read_only, stale.is_some());
@@ -157,7 +149,7 @@ impl Engine {
     fn load(&mut self, world: World<'_>, request: &Request, out: &mut Reply) -> Outcome {
         let source = request.args(2).peek().unwrap_or_default();
         let sha = Sha::of(source);
-        let (_, text) = flags::of_script(source)?;
+        let (_, text) = flags::of_script(source, world.dialect())?;
         self.scripts(world)?.compile(sha, text)?;
         if !world.server.scripts.cache().insert(sha, source, Origin::Loaded) {
             return Err(Refusal::text("ERR the cache of scripts is full: remora keeps 64 MiB of them"));
@@ -172,7 +164,7 @@ impl Engine {
         let functions = self.functions(world)?;
         let name = request.args(1).peek().unwrap_or_default();
         let function = functions.find(name)?;
-        function.flags.admit(world.server, &request.client, stale)?;
+        admit(world, request, Some(function.flags), stale)?;
         let mut args = request.args(2);
         let keys = match number::parse_integer(args.peek().unwrap_or_default()) {
             Some(_) => number_of_keys(&mut args)?,
@@ -213,13 +205,14 @@ impl Engine {
         if !self.functions.as_ref().is_some_and(fits) {
             self.functions = None;
             let loaded = Loaded::load(world, &self.watch).map_err(|error| out_of_memory(&error))?;
+            world.server.scripts.know(loaded.registry());
             self.functions = Some(loaded);
         }
         Ok(self.functions.as_ref().expect("made just now"))
     }
 
-    /// After each task: collects garbage when there is much, gives a machine up whose garbage stays, tells the figures.
-    fn tidy_up(&mut self, server: &Server) {
+    /// After each task: collects garbage when there is much, gives a machine up whose garbage stays.
+    fn tidy_up(&mut self) {
         let too_big = |vm: &Vm| {
             vm.machine.lua.used_memory() > SCRIPT_MEMORY_BYTES_MAX / 4
                 && (vm.machine.lua.gc_collect().is_err()
@@ -231,6 +224,10 @@ impl Engine {
         if self.functions.as_ref().is_some_and(|loaded| too_big(loaded.vm())) {
             self.functions = None;
         }
+    }
+
+    /// Tells the figures of its machines.
+    pub(super) fn tell_figures(&self, server: &Server) {
         let bytes = |vm: &Vm| vm.machine.lua.used_memory();
         server.scripts.note(
             self.scripts.as_ref().map_or(0, |scripts| bytes(&scripts.vm)),
@@ -271,6 +268,20 @@ impl Scripts {
                 }
             }
         }
+    }
+}
+
+/// May this run here, on a replica? The dispatcher has asked before, so this is about what was not known then, and what
+/// has changed since: inside of EXEC it is told as by the real servers.
+fn admit(world: World<'_>, request: &Request, flags: Option<Flags>, stale: Option<Stale>) -> Outcome {
+    let writes = flags.is_some_and(|flags| !flags.no_writes());
+    if writes && !request.in_exec {
+        return Err(world.server.refused_write(&request.client));
+    }
+    match stale {
+        Some(stale) if !flags.is_some_and(Flags::allow_stale) => Err(stale.into()),
+        _ if writes => Err(Refusal::text("READONLY Can not run script with write flag on readonly replica")),
+        _ => Ok(()),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Function libraries, loaded: what each registers, and what is wrong with those that cannot be loaded.
 
 use super::engine::World;
-use super::flags::Flags;
 use super::machine::{Kind, Vm};
 use super::raise;
 use super::watch::Watch;
 use crate::command::args::Args;
 use crate::command::glob;
-use crate::command::scripting::desk::Run;
+use crate::command::scripting::desk::{Registry, Run};
+use crate::command::scripting::flags::Flags;
 use crate::dataset::Dataset;
 use crate::dataset::functions::{Stamp, library_name};
 use crate::resp::refusal::Refusal;
@@ -124,6 +124,12 @@ impl Loaded {
                 }
             }
         })
+    }
+
+    /// What they declare, for those who must know before one is called.
+    pub(super) fn registry(&self) -> Registry {
+        let flags = self.functions.iter().map(|(name, function)| (name.clone(), function.flags)).collect();
+        Registry { stamp: self.stamp, dialect: self.vm.dialect, flags }
     }
 
     /// What the function of this name calls.

@@ -11,8 +11,6 @@ mod call;
 #[cfg(feature = "lua")]
 mod engine;
 #[cfg(feature = "lua")]
-mod flags;
-#[cfg(feature = "lua")]
 mod functions;
 #[cfg(feature = "lua")]
 mod libraries;

@@ -47,7 +47,7 @@ pub fn start(reader: Reader, server: Arc<Server>) -> io::Result<ScriptThread> {
         move || Office::new(reader.may_stay_long(), server, jobs, stopping).run()
     };
     let thread = std::thread::Builder::new().name("script".into()).stack_size(SCRIPT_STACK_BYTES).spawn(work)?;
-    server.scripts.serve_by(desk::Engine { queue: queue.clone(), inline: run_inline });
+    server.scripts.serve_by(desk::Engine { queue: queue.clone(), inline: run_inline, look: look_inline });
     Ok(ScriptThread { server, stopping, queue, thread: Some(thread) })
 }
 
@@ -113,6 +113,7 @@ impl Office {
             Err(Refusal::text("ERR the script has brought the engine down"))
         });
         let busy = began.elapsed();
+        self.engine.tell_figures(&self.server);
         self.account(&request, outcome, &mut out, busy);
         // Who asked may be gone.
         let _ = reply.send(std::mem::take(out.buffer_mut()));
@@ -149,6 +150,7 @@ impl Office {
         let looked = contain(|| {
             reader.read(|data| {
                 engine.look_at_libraries(World { data, server, stats: None, now: UnixMs::now() });
+                engine.tell_figures(server);
             });
         });
         if looked.is_none() {
@@ -177,14 +179,27 @@ fn engine(jobs: &Rc<Receiver<Message>>) -> Engine {
 /// Runs one request for EXEC, inside the gate entry of its worker: on a thread with the stack that scripts may need,
 /// and machines that live as long as the request.
 fn run_inline(data: &Dataset, server: &Server, request: &Request, out: &mut Reply) -> Result<(), Refusal> {
-    let broken = || Refusal::text("ERR the script has brought the engine down");
+    let ran = with_engine(data, server, |engine, world| engine.serve(world, request, out));
+    ran.unwrap_or_else(|| Err(Refusal::text("ERR the script has brought the engine down")))
+}
+
+/// Loads the libraries for a worker that must know what they register. What fails is told to whoever calls.
+fn look_inline(data: &Dataset, server: &Server) {
+    with_engine(data, server, Engine::look_at_libraries);
+}
+
+/// Works with an engine made for it, on a thread made for it; `None` where that fails.
+fn with_engine<R: Send>(
+    data: &Dataset,
+    server: &Server,
+    work: impl FnOnce(&mut Engine, World<'_>) -> R + Send,
+) -> Option<R> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("script-inline".into()).stack_size(SCRIPT_STACK_BYTES);
         let work = || {
             let mut engine = Engine::new(Rc::new(Watch::new(None)));
-            engine.serve(World { data, server, stats: None, now: UnixMs::now() }, request, out)
+            work(&mut engine, World { data, server, stats: None, now: UnixMs::now() })
         };
-        let thread = thread.spawn_scoped(scope, || contain(work)).map_err(|_| broken())?;
-        thread.join().ok().flatten().unwrap_or_else(|| Err(broken()))
+        thread.spawn_scoped(scope, || contain(work)).ok()?.join().ok().flatten()
     })
 }

@@ -8,7 +8,8 @@ use crate::command::args::Args;
 use crate::command::context::{ReadCx, SessionCx};
 use crate::command::logged::{Measured, Thresholds};
 use crate::command::pause::Paused;
-use crate::command::row::{Row, Run, SessionFn};
+use crate::command::row::{DeclaresFn, Row, Run, SessionFn};
+use crate::command::scripting::flags::{Declaring, Flags};
 use crate::command::session::{After, Server, Session};
 use crate::command::table::Indexed;
 use crate::command::transaction::exec_refused;
@@ -91,13 +92,13 @@ impl Execution<'_> {
                 warn_of_http(now, &session.client().endpoint.addr);
                 return Stop::Abort;
             }
-            if self.gates.paused != Paused::Nobody && self.is_held_up(frame.row) {
+            if self.gates.paused != Paused::Nobody && self.is_held_up(data, frame.row, &args) {
                 return Stop::Pause(at);
             }
             let admitted = if session.is_in_multi() {
                 self.enqueue(data, session, frame.row, &args)
             } else {
-                self.admit(session, frame.row, &args).map(Some)
+                self.admit(data, session, frame.row, &args, false).map(Some)
             };
             let result = match admitted {
                 Err(refusal) => Err(Rejected::Before(refusal)),
@@ -150,10 +151,14 @@ impl Execution<'_> {
         Stop::Done
     }
 
-    /// Does CLIENT PAUSE concern this row?
+    /// Does CLIENT PAUSE concern this request? A script with flags is no write, or will be refused.
     #[cold]
-    fn is_held_up(&self, found: Option<(Indexed, usize)>) -> bool {
-        found.is_some_and(|(found, _)| self.gates.paused.holds(found.row))
+    fn is_held_up(&self, data: &Dataset, found: Option<(Indexed, usize)>, args: &Args<'_>) -> bool {
+        let Some((Indexed { row, .. }, _)) = found.filter(|(found, _)| self.gates.paused.holds(found.row)) else {
+            return false;
+        };
+        let has_flags = || row.declares.is_some_and(|flags| self.declared(data, flags, args, false).is_some());
+        self.gates.paused == Paused::All || !has_flags()
     }
 
     /// Runs one request that passed the checks.
@@ -213,14 +218,16 @@ impl Execution<'_> {
         Ok(after)
     }
 
-    /// The checks before a row runs. A refused EXEC says that the transaction is gone.
+    /// The checks before a row runs, or is queued. A refused EXEC says that the transaction is gone.
     pub(super) fn admit(
         &self,
+        data: &Dataset,
         session: &Session,
         found: Option<(Indexed, usize)>,
         args: &Args<'_>,
+        queued: bool,
     ) -> Result<&'static Row, Refusal> {
-        self.check(session, found, args).map_err(|refusal| match found {
+        self.check(data, session, found, args, queued).map_err(|refusal| match found {
             Some((Indexed { row: Row { run: Run::Exec, .. }, .. }, _)) => exec_refused(&refusal),
             _ => refusal,
         })
@@ -229,9 +236,11 @@ impl Execution<'_> {
     /// The checks in the servers' order.
     fn check(
         &self,
+        data: &Dataset,
         session: &Session,
         found: Option<(Indexed, usize)>,
         args: &Args<'_>,
+        queued: bool,
     ) -> Result<&'static Row, Refusal> {
         let Some((found @ Indexed { row, .. }, _)) = found else { return Err(unknown_command(args)) };
         if !row.arity_fits(args.word_count()) {
@@ -255,11 +264,15 @@ impl Execution<'_> {
         if row.is_write() {
             return Err(Refusal::READ_ONLY);
         }
+        let declared = row.declares.and_then(|flags| self.declared(data, flags, args, queued));
+        if declared.is_some_and(|flags| !flags.no_writes()) {
+            return Err(self.server.refused_write(session.client()));
+        }
         if session.is_restricted() {
             restricted(session, row)?;
         }
         if let Some(stale) = self.gates.stale
-            && row.is_refused_while(stale)
+            && (row.is_refused_while(stale) || declared.is_some_and(|flags| !flags.allow_stale()))
         {
             return Err(stale.into());
         }
@@ -267,6 +280,20 @@ impl Execution<'_> {
             return Err(Refusal::loading(self.dialect.is_valkey()));
         }
         Ok(row)
+    }
+
+    /// The flags of the script that a request would run. One that is queued must tell now.
+    #[cold]
+    pub(super) fn declared(
+        &self,
+        data: &Dataset,
+        flags: DeclaresFn,
+        args: &Args<'_>,
+        queued: bool,
+    ) -> Option<Flags> {
+        // Without an engine that is told of all scripts alike.
+        let asked = Declaring { data, server: self.server, dialect: self.dialect, at_once: queued };
+        self.server.scripts.has_engine().then(|| flags(&asked, args)).flatten()
     }
 
     /// Counts a request of so many bytes whose reply stands behind `mark`, finishes its error reply, and answers the time

@@ -8,6 +8,7 @@ use crate::command::args::Args;
 use crate::command::context::ReadCx;
 use crate::command::logged::wire_bytes;
 use crate::command::row::{Row, Run, WalkFn};
+use crate::command::scripting::flags::Flags;
 use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
 use crate::command::transaction::{Outcome, Queue, Verdict, conclude, exec_refused, judge};
@@ -34,13 +35,15 @@ impl Execution<'_> {
             self.abort(session, found);
             return Err(refusal);
         }
-        let queued = self.admit(session, found, args).and_then(|row| match judge(row, dialect) {
+        let queued = self.admit(data, session, found, args, true).and_then(|row| match judge(row, dialect) {
             Verdict::Run if matches!(row.run, Run::Exec) => self.admit_queue(dialect, session).map(|()| Some(row)),
             Verdict::Run => Ok(Some(row)),
             Verdict::Abort(refusal) => Err(refusal),
             Verdict::Queue => {
-                let pushed =
-                    found.and_then(|(row, named)| session.change_queue(|queue| queue.push(row, named, args)));
+                let declared = row.declares.and_then(|flags| self.declared(data, flags, args, true));
+                let fresh = !declared.map_or(row.stale, Flags::allow_stale);
+                let pushed = found
+                    .and_then(|(row, named)| session.change_queue(|queue| queue.push(row, named, args, fresh)));
                 pushed.unwrap_or(Ok(())).map(|()| None).map_err(|_| Refusal::QUEUE_FULL)
             }
         });

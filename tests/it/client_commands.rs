@@ -149,6 +149,9 @@ fn a_pause_holds_up_what_it_says_and_can_be_ended() {
         admin.must("CLIENT PAUSE 60000 WRITE");
         reader.must("GET a");
         assert!(reader.call("SET a 1").text_starts("READONLY"));
+        // A script with flags is known to be no write, or refused as one.
+        assert_eq!(reader.must("EVAL \"#!lua flags=no-writes\\nreturn 1\" 0").int(), 1);
+        assert!(reader.call("EVAL \"#!lua\\nreturn 1\" 0").text_starts("READONLY"));
         writer.send(&words("PUBLISH c m"));
         let (came, ending) = writer.rest(Duration::from_millis(200));
         assert!(came.is_empty() && ending == Ending::Silent);

@@ -1,12 +1,16 @@
 //! Scripts and functions: replies byte by byte as a real replica's of the same master, what writes and what runs too
 //! long, and that others go on meanwhile.
 
+use crate::support::beside::{Beside, Twins, whole};
 use crate::support::client::{Client, Value, encode, words};
 use crate::support::folder;
-use crate::support::real::Real;
-use crate::support::remora::Remora;
+use crate::support::real::{Real, for_each_master};
+use crate::support::remora::{Remora, SOON};
 use crate::support::wait;
+use remora::command::scripting::cache::Sha;
 use std::time::Duration;
+
+for_each_master!(scripts_are_judged_when_they_are_queued);
 
 /// The lines of `tests/data/scripts.txt` for one server: those for the master, those that are compared.
 fn lines(server: &str) -> (Vec<String>, Vec<String>) {
@@ -260,4 +264,136 @@ fn pipelined_scripts_answer_in_order() {
         let expected = if n % 3 == 0 { Value::Bulk(b"v".to_vec()) } else { Value::Int(n as i64) };
         assert_eq!(*reply, expected, "{n}");
     }
+}
+
+/// What the master has, for a replica's clients to call.
+const LIBRARY: &str = "FUNCTION LOAD \"#!lua name=lib\\nlocal function one() return 1 end \
+    redis.register_function{function_name='w', callback=one} \
+    redis.register_function{function_name='n', callback=one, flags={'no-writes'}} \
+    redis.register_function{function_name='ns', callback=one, flags={'no-writes', 'allow-stale'}}\"";
+
+/// First lines of scripts, with and without the promise not to write, and such as are none.
+const FIRST_LINES: [&str; 10] = [
+    "",
+    "#!lua\\n",
+    "#!lua flags=no-writes\\n",
+    "#!lua flags=no-writes,allow-stale\\n",
+    "#!lua flags=allow-stale\\n",
+    "#!lua flags=allow-oom\\n",
+    "#!lua flags=x\\n",
+    "#!python\\n",
+    "#!lua",
+    "#!lua\\n((",
+];
+
+/// Requests that run scripts; those of `FIRST_LINES` are loaded on both replicas, as far as that goes.
+fn requests(server: &str) -> Vec<String> {
+    let source = |first: &str| format!("{first}return 1").replace("\\n", "\n");
+    let sha = |first: &str| Sha::of(source(first).as_bytes()).to_string();
+    let mut all = vec!["EVALSHA x 0".to_owned(), format!("EVALSHA {} x", sha("#!lua\\n"))];
+    for form in if server == "redis-6.0" { &[""][..] } else { &["", "_RO"] } {
+        all.extend(FIRST_LINES.map(|first| format!("EVAL{form} \"{first}return 1\" 0")));
+        all.extend(FIRST_LINES.map(|first| format!("EVALSHA{form} {} 0", sha(first))));
+        all.extend(["x", "9"].map(|count| format!("EVAL{form} \"#!lua\\nreturn 1\" {count}")));
+        all.extend(["x", "9"].map(|count| format!("EVAL{form} \"#!lua flags=no-writes\\nreturn 1\" {count}")));
+        all.extend(["x", "9"].map(|count| format!("EVAL{form} \"return 1\" {count}")));
+        if server != "redis-6.0" {
+            let functions = ["w 0", "W 0", "w x", "n 0", "N x", "ns 0", "nosuch 0", "nosuch x"];
+            all.extend(functions.map(|function| format!("FCALL{form} {function}")));
+        }
+    }
+    all
+}
+
+/// What becomes known between MULTI and EXEC is judged by EXEC.
+fn learnt_behind_queueing(beside: &Beside, twins: &mut Twins, with_functions: bool) {
+    let sources = ["#!lua\n", "#!lua flags=no-writes\n", ""].map(|first| format!("{first}return 2"));
+    twins.compare("MULTI", &whole);
+    for source in &sources {
+        twins.compare(&format!("EVALSHA {} 0", Sha::of(source.as_bytes())), &whole);
+    }
+    if with_functions {
+        ["FCALL later 0", "FCALL_RO later 0"].iter().for_each(|line| twins.compare(line, &whole));
+        let late = LIBRARY.replace("=lib", "=late").replace("'w'", "'later'").replace("='n", "='m");
+        beside.master.client().must(&late);
+        beside.settle();
+    }
+    for source in &sources {
+        let load = |mut client: Client| drop(client.command(&["SCRIPT", "LOAD", source]));
+        [beside.replica.client(), beside.remora.client()].into_iter().for_each(load);
+    }
+    twins.compare("EXEC", &whole);
+    if with_functions {
+        beside.master.client().must(&LIBRARY.replace("=lib", "=next").replace("='", "='next"));
+        beside.settle();
+        for line in ["MULTI", "FCALL nextn 0", "FCALL nextw 0", "EXEC"] {
+            twins.compare(line, &whole);
+        }
+    }
+}
+
+/// How often commands that run scripts ran, were rejected, and failed.
+fn script_counts(client: &mut Client) -> Vec<String> {
+    let counted = |(name, line): (String, String)| {
+        let calls = line.split(',').filter(|field| field.contains("calls=")).collect::<Vec<_>>().join(",");
+        (name.starts_with("cmdstat_eval") || name.starts_with("cmdstat_fcall")).then(|| format!("{name}:{calls}"))
+    };
+    client.info("commandstats").into_iter().filter_map(counted).collect()
+}
+
+fn scripts_are_judged_when_they_are_queued(server: &str) {
+    let stale = "replica-serve-stale-data no";
+    let Some(mut beside) = Beside::start(server, &[&format!("--{stale}")], &["--replica-serve-stale-data", "no"])
+    else {
+        return;
+    };
+    if server != "redis-6.0" {
+        beside.master.client().must(LIBRARY);
+        beside.settle();
+        wait::until("remora has looked at the library", SOON, || {
+            beside.remora.client().info("memory")["number_of_functions"] == "3"
+        });
+    }
+    let mut twins = beside.twins(false);
+    for first in FIRST_LINES {
+        twins.compare(&format!("SCRIPT LOAD \"{first}return 1\""), &whole);
+    }
+    let requests = requests(server);
+    let ask_all = |twins: &mut Twins| {
+        for request in &requests {
+            for line in [request, "MULTI", request, "EXEC"] {
+                twins.compare(line, &whole);
+            }
+        }
+    };
+    ask_all(&mut twins);
+    if server.starts_with("valkey") {
+        for line in ["CLIENT CAPA redirect", "READONLY"] {
+            twins.compare(line, &whole);
+            ask_all(&mut twins);
+        }
+    }
+    learnt_behind_queueing(&beside, &mut twins, server != "redis-6.0");
+    // Redis 6 refuses all scripts then, and other commands than later ones do; remora has one table of that.
+    if server == "redis-6.0" {
+        assert!(twins.wrong.is_empty(), "{server}: {}", twins.wrong.join("\n"));
+        return;
+    }
+    let [real, ours] = [&mut twins.real, &mut twins.ours].map(script_counts);
+    assert_eq!(real, ours, "{server}");
+    // Queued before and run behind the loss of the master.
+    let mut queued: Vec<_> = requests.iter().map(|_| beside.twins(false)).collect();
+    for (twins, request) in queued.iter_mut().zip(&requests) {
+        ["MULTI", request].iter().for_each(|line| twins.compare(line, &whole));
+    }
+    beside.master.kill();
+    wait::until("both have lost their master", SOON, || {
+        let lost = |mut client: Client| client.info("replication")["master_link_status"] == "down";
+        lost(beside.replica.client()) && lost(beside.remora.client())
+    });
+    queued.iter_mut().for_each(|twins| twins.compare("EXEC", &whole));
+    let mut after = beside.twins(false);
+    ask_all(&mut after);
+    let wrong: Vec<String> = queued.into_iter().chain([twins, after]).flat_map(|twins| twins.wrong).collect();
+    assert!(wrong.is_empty(), "{server}: {} replies differ:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -79,6 +79,11 @@ impl Cache {
         Some(Arc::clone(&cached.source))
     }
 
+    /// The source of a script, without using it.
+    pub fn peek(&self, sha: &Sha) -> Option<&[u8]> {
+        self.scripts.get(sha).map(|cached| &*cached.source)
+    }
+
     /// Is it known?
     pub fn contains(&self, sha: &Sha) -> bool {
         self.scripts.contains_key(sha)

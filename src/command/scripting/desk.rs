@@ -3,13 +3,16 @@
 //! It knows no Lua: the engine is told once, at start, how it is reached. A build without it refuses.
 
 use super::cache::Cache;
+use super::flags::{Declaring, Flags};
 use super::request::Request;
 use crate::clock;
 use crate::command::session::Server;
-use crate::dataset::Dataset;
+use crate::dataset::functions::Stamp;
+use crate::dataset::{Dataset, Dialect};
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use parking_lot::{Mutex, MutexGuard};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
@@ -35,11 +38,25 @@ pub enum Message {
 /// at `busy-reply-threshold` is ended.
 pub type Inline = fn(&Dataset, &Server, &Request, &mut Reply) -> Result<(), Refusal>;
 
+/// Loads the libraries on the calling thread, so that the desk is told what they register.
+pub type Look = fn(&Dataset, &Server);
+
 /// How the engine is reached.
 #[derive(Debug)]
 pub struct Engine {
     pub queue: mpsc::Sender<Message>,
     pub inline: Inline,
+    pub look: Look,
+}
+
+/// What the libraries register, by names in lower case.
+#[derive(Debug)]
+pub struct Registry {
+    /// Of which state of the libraries.
+    pub stamp: Stamp,
+    /// As which server, of which release, they were loaded.
+    pub dialect: Dialect,
+    pub flags: HashMap<Vec<u8>, Flags>,
 }
 
 /// A script or function that runs.
@@ -107,6 +124,7 @@ pub struct Scripts {
     running: Mutex<Vec<Arc<Run>>>,
     ending: AtomicBool,
     engine: OnceLock<Engine>,
+    registry: Mutex<Option<Arc<Registry>>>,
     pub figures: Figures,
 }
 
@@ -139,6 +157,29 @@ impl Scripts {
     ) -> Result<(), Refusal> {
         let engine = self.engine.get().ok_or(NOT_BUILT)?;
         (engine.inline)(data, server, request, out)
+    }
+
+    /// Tells what the libraries register.
+    pub fn know(&self, registry: Registry) {
+        *self.registry.lock() = Some(Arc::new(registry));
+    }
+
+    /// The functions of the present libraries, as far as these have been looked at.
+    pub(super) fn registered(&self, asked: &Declaring<'_>) -> Option<Arc<Registry>> {
+        let (stamp, dialect) = (asked.data.functions.stamp(), asked.data.limits.dialect);
+        let known =
+            || self.registry.lock().clone().filter(|known| known.stamp.is(stamp) && known.dialect == dialect);
+        let found = known();
+        if found.is_some() || !asked.at_once || asked.data.functions.is_empty() {
+            return found;
+        }
+        (self.engine.get()?.look)(asked.data, asked.server);
+        known()
+    }
+
+    /// Does this program run scripts at all?
+    pub fn has_engine(&self) -> bool {
+        self.engine.get().is_some()
     }
 
     /// Registers what begins to run, until the answer is dropped.

@@ -6,22 +6,23 @@
 mod applied;
 pub mod cache;
 pub mod desk;
+pub mod flags;
 mod function;
 pub mod request;
 mod run;
 mod script;
 
 use super::help;
-use super::row::{Keys, Row, container, read, session, write};
+use super::row::{DeclaresFn, Keys, Row, SessionFn, container, read, session, write};
 
 /// The rows of this family.
 pub static ROWS: &[Row] = &[
-    keyed(session("eval", -3, run::eval).while_stale().also_applied(applied::script)),
-    keyed(session("evalsha", -3, run::evalsha).while_stale().also_applied(applied::script)),
-    keyed(session("eval_ro", -3, run::eval_ro).while_stale()),
-    keyed(session("evalsha_ro", -3, run::evalsha_ro).while_stale()),
-    keyed(session("fcall", -3, run::fcall).while_stale()),
-    keyed(session("fcall_ro", -3, run::fcall_ro).while_stale()),
+    caller("eval", run::eval, flags::of_eval).also_applied(applied::script),
+    caller("evalsha", run::evalsha, flags::of_evalsha).also_applied(applied::script),
+    caller("eval_ro", run::eval_ro, flags::of_eval),
+    caller("evalsha_ro", run::evalsha_ro, flags::of_evalsha),
+    caller("fcall", run::fcall, flags::of_fcall),
+    caller("fcall_ro", run::fcall_ro, flags::of_fcall),
     container("script", -2),
     session("script load", 3, run::load).while_stale().also_applied(applied::cached),
     session("script flush", -2, script::flush).also_applied(applied::cached),
@@ -42,7 +43,7 @@ pub static ROWS: &[Row] = &[
     session("function help", 2, help::help).always(),
 ];
 
-/// Keys as EVAL has them: a count at argument 2, the keys behind it.
-const fn keyed(row: Row) -> Row {
-    Row { keys: Keys::Counted(2, false), ..row }
+/// A row of EVAL's form: a count of keys at argument 2, the keys behind it. What it may do here, its flags say.
+const fn caller(name: &'static str, run: SessionFn, flags: DeclaresFn) -> Row {
+    session(name, -3, run).keys(Keys::Counted(2, false)).while_stale().declares(flags)
 }

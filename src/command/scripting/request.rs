@@ -38,6 +38,8 @@ pub struct Request {
     pub client: Arc<Client>,
     /// As whom: the script may do no more.
     pub user: Arc<User>,
+    /// It is one of a transaction's.
+    pub in_exec: bool,
     /// Of a client that tracks: what the script reads, the client has read.
     pub memory: Option<Memory>,
 }
@@ -55,7 +57,8 @@ impl Request {
         }
         let (db, proto) = (session.db(), session.proto());
         let memory = session.tracker().and_then(Tracker::memory);
-        Self { task, frame: frame.into(), spans: spans.into(), db, proto, client, user, memory }
+        let in_exec = session.is_executing();
+        Self { task, frame: frame.into(), spans: spans.into(), db, proto, client, user, in_exec, memory }
     }
 
     /// The words, the cursor on word `at`.

@@ -30,8 +30,9 @@ struct Queued {
 pub struct QueueFull;
 
 impl Queue {
-    /// Adds a request that passed the checks. After an error nothing is kept, as it will not run.
-    pub fn push(&mut self, found: Indexed, named: usize, args: &Args<'_>) -> Result<(), QueueFull> {
+    /// Adds a request that passed the checks; with `fresh` it must not run while the data are too stale to be shown. After
+    /// an error nothing is kept, as it will not run.
+    pub fn push(&mut self, found: Indexed, named: usize, args: &Args<'_>, fresh: bool) -> Result<(), QueueFull> {
         if self.aborted {
             return Ok(());
         }
@@ -46,7 +47,7 @@ impl Queue {
             self.bytes.extend_from_slice(word);
             self.spans.push(Span { start, end: self.bytes.len() as u32 });
         }
-        self.not_stale |= !found.row.stale;
+        self.not_stale |= fresh;
         self.not_loading |= !found.row.loading;
         Ok(())
     }
@@ -113,7 +114,7 @@ mod tests {
             Span { start, end: at }
         };
         let spans: Vec<Span> = words.iter().map(span).collect();
-        queue.push(found, named, &Args::new(bytes.as_bytes(), &spans, named))
+        queue.push(found, named, &Args::new(bytes.as_bytes(), &spans, named), !found.row.stale)
     }
 
     #[test]

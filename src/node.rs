@@ -51,7 +51,7 @@ pub async fn run(
 
     let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
     let empty = Dataset::new(settings.databases, nowhere, settings.encodings.into());
-    let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 4);
+    let (writer, mut readers) = gate(empty, settings.io_threads.max(1) + 5);
     let backlog = backlog(&config, &status);
     let server = Arc::new(Server::new(config, Arc::clone(&status), master).map_err(io::Error::other)?);
     let admin = readers.pop().map(|reader| bind_admin(&settings, &server, reader)).transpose()?.flatten();
@@ -59,6 +59,7 @@ pub async fn run(
     let (feeder, downstream) = Feeder::start(reader, Arc::clone(&backlog), &server.config, Arc::clone(&status))?;
     let saver = readers.pop().map(|reader| start_saver(&settings, &server, reader)).transpose()?.flatten();
     let scripts = readers.pop().map(|reader| script::start(reader, Arc::clone(&server))).transpose()?;
+    let greeter = readers.pop().expect("a reader for who accepts was made");
     let start = |(n, reader)| start_worker(n, reader, Arc::clone(&server), downstream.clone());
     let started: Vec<_> = readers.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
     let (workers, worker_threads): (Vec<WorkerHandle>, Vec<JoinHandle<()>>) = started.into_iter().unzip();
@@ -71,7 +72,7 @@ pub async fn run(
     let mut stop = std::pin::pin!(stop);
     // `None`: not by a client.
     let unsaved = tokio::select! {
-        failed = serve(listeners, workers, Arc::clone(&server), Arc::clone(&tls)) => { failed?; None }
+        failed = serve(listeners, workers, Arc::clone(&server), Arc::clone(&tls), greeter) => { failed?; None }
         () = serve_admin(admin) => None,
         () = sample(&status) => None,
         () = refresh(&tls, &server.config) => None,

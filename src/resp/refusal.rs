@@ -6,6 +6,33 @@
 use crate::status::Stale;
 use std::borrow::Cow;
 
+/// Why a client of another machine is refused, with the words that differ between servers.
+macro_rules! protected {
+    ($running:literal, $outside:literal, $same_host:literal, $it_is:literal, $whose:literal, $set_up:literal) => {
+        concat!(
+            "DENIED ",
+            $running,
+            " in protected mode because protected mode is enabled and no password is set for the default user. In this \
+             mode connections are only accepted from the loopback interface. If you want to connect from external \
+             computers",
+            $outside,
+            " you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG \
+             SET protected-mode no' from the loopback interface by connecting",
+            $same_host,
+            " from the same host the server is running, however MAKE SURE ",
+            $it_is,
+            " not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) \
+             Alternatively you can just disable the protected mode by editing the ",
+            $whose,
+            "configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If \
+             you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) ",
+            $set_up,
+            " authentication password for the default user. NOTE: You only need to do one of the above things in order \
+             for the server to start accepting connections from the outside.",
+        )
+    };
+}
+
 /// An error reply: the line without `-` and line end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal(pub Cow<'static, str>);
@@ -69,18 +96,14 @@ impl Refusal {
 
     pub const QUEUE_FULL: Self = Self::fixed("ERR too many requests between MULTI and EXEC");
 
-    pub const PROTECTED: Self = Self::fixed(
-        "DENIED Running in protected mode because protected mode is enabled and no password is set for the default \
-         user. In this mode connections are only accepted from the loopback interface. If you want to connect from \
-         external computers, you may adopt one of the following solutions: 1) Just disable protected mode sending the \
-         command 'CONFIG SET protected-mode no' from the loopback interface by connecting from the same host the \
-         server is running, however MAKE SURE it's not publicly accessible from internet if you do so. 2) \
-         Alternatively you can just disable the protected mode by editing the configuration file, and setting the \
-         protected mode option to 'no', and then restarting the server. 3) If you started the server manually just \
-         for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication password for the \
-         default user. NOTE: You only need to do one of the above things in order for the server to start accepting \
-         connections from the outside.",
-    );
+    /// As valkey, whose words name no server: also where the master's family is not known.
+    pub const PROTECTED: Self = Self::fixed(protected!("Running", ",", "", "it's", "", "Set up an"));
+    /// As redis 8.0.
+    pub const PROTECTED_REDIS: Self =
+        Self::fixed(protected!("Redis is running", " to Redis", " to Redis", "Redis is", "Redis ", "Set up an"));
+    /// As redis 7.0. That of 6.0 advises to set `bind`, which does not help here.
+    pub const PROTECTED_REDIS_7_0: Self =
+        Self::fixed(protected!("Redis is running", " to Redis", " to Redis", "Redis is", "Redis ", "Setup a an"));
 
     /// Nothing is loaded yet, in the words of the family.
     pub const fn loading(valkey: bool) -> Self {

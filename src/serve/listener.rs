@@ -4,11 +4,14 @@ use super::handshake::{Bounds, Handshakes};
 use super::worker::WorkerHandle;
 use crate::clock::UnixMs;
 use crate::command::session::Server;
-use crate::config::{Config, ConfigError};
+use crate::config::{Compat, Config, ConfigError};
+use crate::dataset::Dialect;
+use crate::dataset::gate::Reader;
 use crate::logging::Seldom;
 use crate::resp::refusal::Refusal;
 use crate::socket::Accepted;
 use crate::tls::Tls;
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::Permissions;
 use std::io::{self, Write};
@@ -111,8 +114,9 @@ pub async fn serve(
     workers: Vec<WorkerHandle>,
     server: Arc<Server>,
     tls: Arc<Tls>,
+    reader: Reader,
 ) -> io::Result<()> {
-    let dealer = Arc::new(Dealer { workers, server, dealt: AtomicUsize::new(0) });
+    let dealer = Arc::new(Dealer { workers, server, dealt: AtomicUsize::new(0), reader: Mutex::new(reader) });
     let mut tasks = JoinSet::new();
     for listener in listeners.tcp {
         tasks.spawn(accept_tcp(listener, Arc::clone(&dealer)));
@@ -179,6 +183,8 @@ struct Dealer {
     workers: Vec<WorkerHandle>,
     server: Arc<Server>,
     dealt: AtomicUsize,
+    /// Of the main thread.
+    reader: Mutex<Reader>,
 }
 
 impl Dealer {
@@ -218,11 +224,23 @@ impl Dealer {
         }
         if config.protected_mode && !local && self.server.users.default_user().needs_no_password() {
             tracing::debug!("a client of another machine was refused: protected-mode");
-            tell(Refusal::PROTECTED);
+            tell(self.protected(config.compat));
             self.server.status.clients.turned_away();
             return false;
         }
         true
+    }
+
+    /// Why a client of another machine is refused, in the words of the server as whom it would be answered.
+    fn protected(&self, compat: Compat) -> Refusal {
+        let dialect = self.reader.lock().read(|data| {
+            (data.is_loaded() || compat != Compat::Auto).then(|| data.limits.dialect.answering(compat))
+        });
+        match dialect {
+            Some(Dialect::Redis(..=6, _) | Dialect::Redis(7, ..=1)) => Refusal::PROTECTED_REDIS_7_0,
+            Some(Dialect::Redis(..)) => Refusal::PROTECTED_REDIS,
+            Some(Dialect::Valkey(..)) | None => Refusal::PROTECTED,
+        }
     }
 
     fn deal(&self, accepted: Accepted) {

@@ -1,8 +1,12 @@
 //! `compat`: clients are answered as the other family, with a real server of that family as the oracle.
 
 use crate::support::client::Client;
+use crate::support::ports;
 use crate::support::real::Real;
 use crate::support::remora::Remora;
+use std::io::Read;
+use std::net::{IpAddr, TcpStream, UdpSocket};
+use std::time::Duration;
 
 /// Requests that Redis 8.0 and Valkey 9.1 answer differently over the same data.
 const TOLD_APART: [&str; 6] =
@@ -53,4 +57,44 @@ fn behind_a_redis_as_a_valkey() {
 #[test]
 fn behind_a_valkey_as_a_redis() {
     answers_as_the_other_family("valkey-9.1", "redis-8.0");
+}
+
+/// An address of this machine that is not the loopback's, if it has one: asked of its routes, nothing is sent.
+fn outer_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+/// What a client from there is told before the connection is closed.
+fn told_from(outside: IpAddr, port: u16) -> String {
+    let mut stream = TcpStream::connect((outside, port)).expect("connecting from outside");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    let mut told = Vec::new();
+    stream.read_to_end(&mut told).expect("it is closed");
+    told.escape_ascii().to_string()
+}
+
+#[test]
+fn who_comes_from_outside_is_refused_in_the_words_of_the_family() {
+    let Some(outside) = outer_address() else { return eprintln!("passed over: there is only the loopback here") };
+    let settings = ["--bind 0.0.0.0", "--protected-mode yes"];
+    let real = |name: &str| Real::start(name, &settings);
+    // Redis 6.0 refuses only where no `bind` is set, and advises to set it.
+    let all = ["redis-7.0", "redis-8.0", "valkey-8.1", "valkey-9.1"].map(real);
+    let ours = |master: u16, compat: &str| Remora::follow(master, &["--bind", "0.0.0.0", "--compat", compat]);
+    for real in all.iter().flatten() {
+        let expected = told_from(outside, real.port);
+        assert!(expected.starts_with("-DENIED "), "{}: {expected}", real.name);
+        let remora = ours(real.port, "auto");
+        remora.wait_linked();
+        assert_eq!(told_from(outside, remora.port), expected, "{}", real.name);
+    }
+    if let [_, Some(redis), Some(valkey), _] = &all {
+        let [of_redis, of_valkey] = [redis, valkey].map(|real| told_from(outside, real.port));
+        for (compat, expected) in [("auto", &of_valkey), ("redis", &of_redis), ("valkey", &of_valkey)] {
+            let remora = ours(ports::free(), compat);
+            assert_eq!(&told_from(outside, remora.port), expected, "no master yet, compat {compat}");
+        }
+    }
 }

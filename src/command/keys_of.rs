@@ -29,11 +29,6 @@ pub fn places_of(found: Indexed, request: &[&[u8]]) -> Result<Vec<(usize, &'stat
     by_specs(found.row.keys, SPECS.get(found.index).map_or(&[], |specs| specs), request)
 }
 
-/// Is a key that is used under these flags changed by the command?
-pub fn changes(flags: &str) -> bool {
-    ["OW", "RW", "RM"].iter().any(|how| flags.starts_with(how))
-}
-
 fn by_specs(keys: Keys, specs: &[KeySpec], request: &[&[u8]]) -> Result<Vec<(usize, &'static str)>, KeysRefused> {
     let mut found = Vec::new();
     for spec in specs {

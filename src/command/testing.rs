@@ -56,11 +56,16 @@ impl Bench {
 
     /// The same with words of any bytes.
     pub(crate) fn apply_words(&mut self, words: &[Vec<u8>]) -> Result<(), Refusal> {
+        self.apply_telling(words, &mut Effects::default())
+    }
+
+    /// The same; what others would hear is collected.
+    pub(crate) fn apply_telling(&mut self, words: &[Vec<u8>], effects: &mut Effects) -> Result<(), Refusal> {
         let (frame, spans) = frame(words);
         let (row, skip) = row_of(words)?;
         let apply = row.apply().ok_or_else(|| Refusal::text(format!("ERR {} is not applied", row.name)))?;
         let mut trash = Trash::default();
-        let (db, now, effects) = (self.db, self.now, &mut Effects::default());
+        let (db, now) = (self.db, self.now);
         self.data.at_moment(self.uses, now);
         self.data.begin_command(db);
         let mut cx = ApplyCx { data: &mut self.data, db, now, trash: &mut trash, effects };

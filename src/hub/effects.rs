@@ -26,6 +26,8 @@ pub(super) struct Wanted {
 pub struct Effects {
     any: bool,
     wanted: Wanted,
+    /// Somebody watches keys.
+    watched: bool,
     list: Vec<Effect>,
     /// Names, keys and messages of all of them.
     bytes: Vec<u8>,
@@ -70,6 +72,23 @@ impl Effects {
             let (channel, message) = (self.keep(channel), self.keep(message));
             self.list.push(Effect::Message { kind, channel, message });
         }
+    }
+
+    /// Are the keys that change kept for those who watch some? To be said before each command; what is told from then on
+    /// comes behind the place that is answered.
+    #[inline]
+    pub fn keep_changed(&mut self, watched: bool) -> usize {
+        self.watched = watched;
+        self.any |= watched;
+        self.list.len()
+    }
+
+    /// The keys that were changed behind this place.
+    pub fn changed_since(&self, place: usize) -> impl Iterator<Item = (DbIndex, &[u8])> {
+        self.list.get(place..).unwrap_or_default().iter().filter_map(|effect| match effect {
+            Effect::Changed { db, key } => Some((*db, &self.bytes[key.clone()])),
+            _ => None,
+        })
     }
 
     /// A key was changed, and this is its event.
@@ -132,7 +151,7 @@ impl Effects {
     #[cold]
     fn push(&mut self, event: Option<(EventClasses, &'static str)>, changed: bool, db: DbIndex, key: &[u8]) {
         let event = event.filter(|(class, _)| self.wanted.classes.has(*class));
-        let changed = changed && self.wanted.keys;
+        let changed = changed && (self.wanted.keys || self.watched);
         if event.is_none() && !changed {
             return;
         }

@@ -149,13 +149,14 @@ fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Asi
     let Aside { trash, effects, watched, spikes } = aside;
     let began = spikes.begin();
     let anybody_watches = !watched.is_empty();
+    let place = effects.keep_changed(anybody_watches);
     if anybody_watches {
         watched.before(data, db, found, args, now);
     }
     data.begin_command(db);
     apply(&mut ApplyCx { data, db, now, trash, effects }, args)?;
     if anybody_watches {
-        watched.after(data, db, found, args);
+        effects.changed_since(place).for_each(|(db, key)| watched.touch(data, db, key));
     }
     spikes.end(began, Some(found.row));
     Ok(false)

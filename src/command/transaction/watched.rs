@@ -6,7 +6,6 @@
 use crate::clock::UnixMs;
 use crate::command::args::Args;
 use crate::command::clients::Client;
-use crate::command::keys_of::{changes, keys_of};
 use crate::command::table::Indexed;
 use crate::dataset::{Dataset, Keyspace};
 use crate::limits::{WATCHED_BYTES_MAX, WATCHED_KEYS_MAX};
@@ -72,26 +71,6 @@ impl Watched {
         }
     }
 
-    /// This command of the stream was applied.
-    pub fn after(&self, data: &Dataset, db: DbIndex, found: Indexed, args: &Args<'_>) {
-        let words: Vec<&[u8]> = args.words().collect();
-        let keys = keys_of(found, &words).unwrap_or_default();
-        let elsewhere = match found.row.name {
-            "move" => words.get(2),
-            "copy" => {
-                words.iter().position(|word| word.eq_ignore_ascii_case(b"db")).and_then(|at| words.get(at + 1))
-            }
-            _ => None,
-        };
-        let elsewhere = elsewhere.and_then(|word| parse_integer(word)).and_then(|index| u32::try_from(index).ok());
-        for (key, _) in keys.iter().filter(|(_, flags)| changes(flags)) {
-            self.touch(data, db, key);
-            if let Some(other) = elsewhere {
-                self.touch(data, DbIndex(other), key);
-            }
-        }
-    }
-
     /// A dataset takes the place of another: all databases change at once.
     pub fn replaced<'a>(&self, old: &Dataset, new: impl Fn(DbIndex) -> Option<&'a Keyspace>, now: UnixMs) {
         let databases: Vec<DbIndex> = self.databases.lock().keys().copied().collect();
@@ -100,8 +79,8 @@ impl Watched {
         }
     }
 
-    /// The key was changed.
-    fn touch(&self, data: &Dataset, db: DbIndex, key: &[u8]) {
+    /// The key was changed, as clients that track it are told.
+    pub fn touch(&self, data: &Dataset, db: DbIndex, key: &[u8]) {
         let mut databases = self.databases.lock();
         let Some(watches) = databases.get_mut(&db).and_then(|keys| keys.get_mut(key)) else { return };
         let gone = !is_there(data.db(db), key);
@@ -213,6 +192,7 @@ mod tests {
     use crate::command::clients::{Clients, Endpoint};
     use crate::command::table;
     use crate::command::testing::{Bench, split};
+    use crate::hub::Effects;
 
     /// Applies a line as the link does.
     fn apply(bench: &mut Bench, watched: &Watched, line: &str) {
@@ -221,8 +201,10 @@ mod tests {
         let (found, named) = table::find(&words[0], None).expect("a row");
         let args = Args::new(&frame, &spans, named);
         watched.before(&bench.data, bench.db, found, &args, bench.now);
-        bench.apply(line).unwrap_or_else(|why| panic!("{line}: {why}"));
-        watched.after(&bench.data, bench.db, found, &args);
+        let mut effects = Effects::default();
+        let place = effects.keep_changed(true);
+        bench.apply_telling(&words, &mut effects).unwrap_or_else(|why| panic!("{line}: {why}"));
+        effects.changed_since(place).for_each(|(db, key)| watched.touch(&bench.data, db, key));
     }
 
     /// Is a watch on `key` of database 0 touched by these lines, applied one after the other?
@@ -261,6 +243,11 @@ mod tests {
         check(&["SET d 1"], &["COPY d k"], true);
         check(&["SET d 1"], &["COPY k d DB 1", "COPY d x"], false);
         check(&["RPUSH l 2"], &["SORT l STORE k"], true);
+        let stream = &["XADD k 1-1 f v"][..];
+        check(stream, &["XADD k 2-1 f v"], true);
+        let groups = ["XGROUP CREATE k g 0", "XGROUP CREATECONSUMER k g c", "XGROUP SETID k g 1-1", "XSETID k 9-9"];
+        check(stream, &groups, false);
+        check(&[], &["XGROUP CREATE k g 0 MKSTREAM"], true);
     }
 
     #[test]

@@ -46,8 +46,7 @@ fn by_specs(keys: Keys, specs: &[KeySpec], request: &[&[u8]]) -> Result<Vec<(usi
     if keys == Keys::WithStore && specs.iter().any(|spec| spec.begin == Begin::Unknown) {
         found.extend(store_of_sort(request));
     }
-    let all_optional = specs.iter().all(|spec| matches!(spec.find, Find::Count { .. }));
-    if found.is_empty() && !all_optional { Err(KeysRefused) } else { Ok(found) }
+    if found.is_empty() { Err(KeysRefused) } else { Ok(found) }
 }
 
 /// What is done with the keys of a specification: of SET and BITFIELD it depends on the options (as redis 7.0).
@@ -106,8 +105,9 @@ fn positions(find: Find, begin: usize, request: &[&[u8]]) -> Result<Vec<usize>, 
             let count = request.get(at(index)?).and_then(|word| parse_integer(word));
             let count = count.and_then(|count| usize::try_from(count).ok()).ok_or(KeysRefused)?;
             let (first, step) = (at(first)?, step_of(step)?);
-            // More keys than words cannot be: checked before anything is as long as the number says.
-            if count > words {
+            // More keys than words cannot be: checked before anything is as long as the number says. None at all are
+            // refused by the command, or are no keys of it.
+            if count == 0 || count > words {
                 return Err(KeysRefused);
             }
             Ok((0..count).map(|n| first + n * step).collect())
@@ -142,7 +142,6 @@ mod tests {
         check("BLPOP a b 0", &["a", "b"]);
         check("ZUNIONSTORE d 2 a b WEIGHTS 1 2", &["d", "a", "b"]);
         check("EVAL script 2 a b c", &["a", "b"]);
-        check("EVAL script 0", &[]);
         check("XREAD COUNT 1 STREAMS a b 0 0", &["a", "b"]);
         check("XREADGROUP GROUP streams c STREAMS a 0", &["a"]);
         check("SORT a BY x STORE d", &["a", "d"]);
@@ -153,7 +152,15 @@ mod tests {
 
     #[test]
     fn requests_whose_keys_cannot_be_told_are_refused() {
-        for line in ["XREAD a b c", "EVAL script x", "EVAL script 3 a", "ZUNION 999999999 a", "ZUNION -1 a"] {
+        for line in [
+            "XREAD a b c",
+            "EVAL script x",
+            "EVAL script 0",
+            "ZDIFFSTORE d 0 a",
+            "EVAL script 3 a",
+            "ZUNION 999999999 a",
+            "ZUNION -1 a",
+        ] {
             assert_eq!(keys(line), Err(KeysRefused), "{line}");
         }
     }

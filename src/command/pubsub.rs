@@ -21,12 +21,12 @@ pub static ROWS: &[Row] = &[
         .samples(&["SPUBLISH channel message"])
         .always()
         .also_applied(spublished),
-    session("subscribe", -2, subscribe).always().while_subscribed(),
-    session("psubscribe", -2, psubscribe).always().while_subscribed(),
-    session("ssubscribe", -2, ssubscribe).keys(Keys::Range(1, -1, 1)).always().while_subscribed(),
-    session("unsubscribe", -1, unsubscribe).always().while_subscribed(),
-    session("punsubscribe", -1, punsubscribe).always().while_subscribed(),
-    session("sunsubscribe", -1, sunsubscribe).keys(Keys::Range(1, -1, 1)).always().while_subscribed(),
+    session("subscribe", -2, subscribe).always().subscribes(),
+    session("psubscribe", -2, psubscribe).always().subscribes(),
+    session("ssubscribe", -2, ssubscribe).keys(Keys::Range(1, -1, 1)).always().subscribes(),
+    session("unsubscribe", -1, unsubscribe).always().subscribes(),
+    session("punsubscribe", -1, punsubscribe).always().subscribes(),
+    session("sunsubscribe", -1, sunsubscribe).keys(Keys::Range(1, -1, 1)).always().subscribes(),
     container("pubsub", -2),
     session("pubsub channels", -2, channels).samples(&["PUBSUB CHANNELS", "PUBSUB CHANNELS a*"]).always(),
     session("pubsub numsub", -2, numsub).samples(&["PUBSUB NUMSUB", "PUBSUB NUMSUB a b"]).always(),
@@ -79,6 +79,10 @@ fn psubscribe(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> R
 }
 
 fn ssubscribe(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    // As redis 7.0: the other two may stand in a transaction.
+    if cx.session.is_executing() {
+        return Err(Refusal::text("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    }
     subscribe_to(Kind::Shard, "ssubscribe", cx, args, out)
 }
 

@@ -105,6 +105,8 @@ pub struct Row {
     pub no_auth: bool,
     /// May run while a RESP2 client is subscribed to something.
     pub while_subscribed: bool,
+    /// Its replies are pushes, in either protocol: CLIENT REPLY does not silence them.
+    pub pushes: bool,
     /// Nobody may run it here; said before anything is asked of the client (as redis 7.0).
     pub forbidden: Option<fn() -> Refusal>,
     /// Runs a script, whose flags count in place of the row's.
@@ -170,6 +172,7 @@ impl Row {
             stale: false,
             no_auth: false,
             while_subscribed: false,
+            pushes: false,
             forbidden: None,
             declares: None,
             unbounded: false,
@@ -224,6 +227,12 @@ impl Row {
     /// Runs also while a RESP2 client is subscribed to something.
     pub const fn while_subscribed(mut self) -> Self {
         self.while_subscribed = true;
+        self
+    }
+
+    /// Begins or ends subscriptions: confirmed by pushes, also while a RESP2 client is subscribed to something.
+    pub const fn subscribes(mut self) -> Self {
+        (self.while_subscribed, self.pushes) = (true, true);
         self
     }
 

@@ -119,6 +119,7 @@ impl Execution<'_> {
                 }
             };
             let after = *result.as_ref().unwrap_or(&After::Continue);
+            let is_push = result.is_ok() && frame.row.is_some_and(|(found, _)| found.row.pushes);
             let ran = !matches!(result, Err(Rejected::Before(_)));
             if let After::Sleep(time) = after {
                 // To the client the command takes as long; as at the servers, it counts.
@@ -127,7 +128,11 @@ impl Execution<'_> {
             // What waits for another thread is counted by whoever answers.
             if after != After::Await {
                 began = self.account(frame.row, result.err(), (mark, frame.bytes), reply, began, &args, session);
-                leave_out(session, mark, reply);
+                if is_push && session.is_muted() {
+                    session.left_out();
+                } else {
+                    leave_out(session, mark, reply);
+                }
             }
             if ran && (self.gates.monitored || session.is_tracking()) {
                 self.aftermath(data, session, frame.row, &args, reply);

@@ -134,6 +134,8 @@ fn replies_are_left_out_as_on_a_real_replica() {
         &["MULTI", "CLIENT REPLY OFF", "GET a", "EXEC", "PING"],
         &["CLIENT REPLY OFF", "MULTI", "GET a", "EXEC"],
         &["CLIENT REPLY OFF", "RESET", "PING"],
+        &["CLIENT REPLY OFF", "SUBSCRIBE a b", "GET a", "UNSUBSCRIBE b", "SSUBSCRIBE", "UNSUBSCRIBE", "PING"],
+        &["CLIENT REPLY SKIP", "PSUBSCRIBE a*", "PUNSUBSCRIBE", "PING"],
     ] {
         let mut twins = beside.twins(false);
         assert_eq!(replies(&mut twins.ours, lines), replies(&mut twins.real, lines), "{lines:?}");

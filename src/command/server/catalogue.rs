@@ -4,7 +4,7 @@ use crate::command::args::Args;
 use crate::command::context::SessionCx;
 use crate::command::facts::{Argument, Begin, Facts, Find, KeySpec, arguments, words};
 use crate::command::keys_of::{KeysRefused, keys_of};
-use crate::command::row::Row;
+use crate::command::row::{Row, Run};
 use crate::command::{glob, table};
 use crate::dataset::Dialect;
 use crate::resp::refusal::Refusal;
@@ -155,10 +155,15 @@ pub(super) fn list(_: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) 
     let (true, Some(kind), Some(value), true) = filter else { return Err(Refusal::SYNTAX) };
     match kind.to_ascii_lowercase().as_slice() {
         b"module" => names(|_| false, out),
-        b"aclcat" => names(|facts| words(facts.acl).any(|cat| cat.as_bytes().get(1..) == Some(value)), out),
+        b"aclcat" => names(|facts| words(facts.acl).any(|cat| is_category(cat, value)), out),
         b"pattern" => names(|facts| glob::matches_any_case(value, facts.name.as_bytes()), out),
         _ => Err(Refusal::SYNTAX),
     }
+}
+
+/// `@read` is the category `READ`.
+fn is_category(word: &str, name: &[u8]) -> bool {
+    word.strip_prefix('@').is_some_and(|category| category.as_bytes().eq_ignore_ascii_case(name))
 }
 
 fn names(wanted: impl Fn(&Facts) -> bool, out: &mut Reply) -> Result<(), Refusal> {
@@ -288,6 +293,10 @@ fn keys_of_request<'a>(args: &mut Args<'a>) -> Result<Vec<(&'a [u8], &'static st
         return Err(Refusal::text("ERR Invalid command specified"));
     };
     let row = found.row;
+    // A container whose subcommand there is not.
+    if matches!(row.run, Run::Container) && request.len() > 1 {
+        return Err(Refusal::text("ERR Invalid command specified"));
+    }
     if Facts::of(row.name).is_none_or(|facts| facts.key_specs().all(|spec| spec.flags.starts_with("not_key"))) {
         return Err(Refusal::text("ERR The command has no key arguments"));
     }

@@ -30,10 +30,18 @@ pub static ROWS: &[Row] = &[
     session("bgsave", -1, saving::bgsave),
     container("command", -1).alone(catalogue::command).always(),
     session("command count", 2, catalogue::count).always(),
-    session("command list", -2, catalogue::list).always(),
+    session("command list", -2, catalogue::list).samples(&["COMMAND LIST FILTERBY ACLCAT STREAM"]).always(),
     session("command info", -2, catalogue::info).always(),
     session("command docs", -2, catalogue::docs).always(),
-    session("command getkeys", -3, catalogue::getkeys).always(),
+    session("command getkeys", -3, catalogue::getkeys)
+        .samples(&[
+            "COMMAND GETKEYS OBJECT nosuch k",
+            "COMMAND GETKEYS ZDIFF 0 k",
+            "COMMAND GETKEYS ZDIFFSTORE d 0 k",
+            "COMMAND GETKEYS EVAL script 0",
+            "COMMAND GETKEYS EVAL script 2 a b c",
+        ])
+        .always(),
     session("command getkeysandflags", -3, catalogue::getkeysandflags).always(),
     session("command help", 2, help::help).always(),
     container("commandlog", -2).always(),

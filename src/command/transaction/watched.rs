@@ -245,7 +245,8 @@ mod tests {
         check(&["RPUSH l 2"], &["SORT l STORE k"], true);
         let stream = &["XADD k 1-1 f v"][..];
         check(stream, &["XADD k 2-1 f v"], true);
-        let groups = ["XGROUP CREATE k g 0", "XGROUP CREATECONSUMER k g c", "XGROUP SETID k g 1-1", "XSETID k 9-9"];
+        let groups =
+            ["XGROUP CREATE k g 0", "XGROUP CREATECONSUMER k g c", "XGROUP SETID k g 1-1", "XSETID k 9-9"];
         check(stream, &groups, false);
         check(&[], &["XGROUP CREATE k g 0 MKSTREAM"], true);
     }

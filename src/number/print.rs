@@ -42,9 +42,11 @@ impl DoubleText {
         text
     }
 
-    /// Whole numbers within 2^62 as integers, else Grisu2 digits (replies of redis 8 and valkey 8).
+    /// Whole numbers within 2^62 as integers, else Grisu2 digits (replies of redis 8 and valkey 8). What is no number has no
+    /// sign there, whatever the processor has given it.
     pub fn shortest_reply(value: f64) -> Self {
         match whole(value) {
+            _ if value.is_nan() => Self::shortest(f64::NAN),
             Some(n) if !(n == 0 && value.is_sign_negative()) => Self::integer(n),
             _ => Self::shortest(value),
         }

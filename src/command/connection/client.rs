@@ -83,6 +83,11 @@ pub(super) fn reply(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply
 
 /// `CLIENT PAUSE timeout [WRITE|ALL]`
 pub(super) fn pause(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
+    // Valkey looks at no further word.
+    if args.remaining() > 2 && !cx.dialect().is_valkey() {
+        let text = "ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.";
+        return Err(Refusal::text(text));
+    }
     let timeout = args.integer();
     let who = match args.is_empty() {
         true => Paused::All,
@@ -90,7 +95,6 @@ pub(super) fn pause(cx: &mut SessionCx<'_>, args: &mut Args<'_>, out: &mut Reply
         false if args.take("all") => Paused::All,
         false => return Err(Refusal::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
-    args.end()?;
     let ms = match timeout {
         Ok(ms @ 0..) if cx.now.0.checked_add(ms).is_none() => {
             return Err(Refusal::text("ERR timeout is out of range"));

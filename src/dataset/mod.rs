@@ -200,6 +200,11 @@ impl Dialect {
         self.has_database_rules()
     }
 
+    /// Before AUTH it does not even say that a request is malformed.
+    pub fn asks_for_auth_first(self) -> bool {
+        matches!(self, Self::Valkey(9.., _))
+    }
+
     /// A Valkey server.
     pub fn is_valkey(self) -> bool {
         matches!(self, Self::Valkey(..))

@@ -247,6 +247,10 @@ impl Execution<'_> {
         args: &Args<'_>,
         queued: bool,
     ) -> Result<&'static Row, Refusal> {
+        let needs_auth = !session.is_authenticated() && found.is_none_or(|(found, _)| !found.row.no_auth);
+        if needs_auth && self.dialect.asks_for_auth_first() {
+            return Err(Refusal::NO_AUTH);
+        }
         let Some((found @ Indexed { row, .. }, _)) = found else { return Err(unknown_command(args)) };
         if !row.arity_fits(args.word_count()) {
             return Err(Refusal::wrong_arity(&row.name.replace(' ', "|")));
@@ -257,7 +261,7 @@ impl Execution<'_> {
         if let Some(refusal) = row.forbidden {
             return Err(refusal());
         }
-        if !session.is_authenticated() && !row.no_auth {
+        if needs_auth {
             return Err(Refusal::NO_AUTH);
         }
         if !session.is_unlimited() {

@@ -525,6 +525,36 @@ fn files_of_users_are_read_and_written_as_real_servers_do() {
 }
 
 #[test]
+fn before_auth_clients_hear_what_a_real_replica_says() {
+    for server in ["redis-8.0", "valkey-8.1", "valkey-9.1"] {
+        let Some(beside) = Beside::start(server, &[], &[]) else { return };
+        beside.twins(false).compare("CONFIG SET requirepass secret", &whole);
+        let mut twins = beside.twins(false);
+        for line in [
+            "PING",
+            "NOSUCH a",
+            "OBJECT nosuch",
+            "CONFIG NOSUCH",
+            "GET",
+            "GET a b",
+            "MULTI",
+            "CLIENT",
+            "AUTH",
+            "AUTH a b c",
+            "AUTH wrong",
+            "HELLO 9",
+            "HELLO 3",
+            "AUTH secret",
+            "NOSUCH a",
+            "GET",
+        ] {
+            twins.compare(line, &whole);
+        }
+        assert!(twins.wrong.is_empty(), "{server}: {}", twins.wrong.join("\n"));
+    }
+}
+
+#[test]
 fn users_can_stand_in_the_configuration_file() {
     let Some(master) = Real::start("redis-8.0", &[]) else { return };
     let folder = folder::temporary();

@@ -170,7 +170,9 @@ fn messages_of_the_master_arrive_as_at_a_real_replica() {
             assert!(expected.len() > 10_000, "{server}: only {} bytes", expected.len());
             assert_eq!(got, expected, "{server}");
         }
-        assert_eq!(trio.ours.client().info("clients")["pubsub_clients"], "2");
+        if server != "redis-7.0" {
+            assert_eq!(trio.ours.client().info("clients")["pubsub_clients"], "2");
+        }
     }
 }
 

@@ -17,6 +17,9 @@ const NO_WRITES: u8 = 1;
 const ALLOW_STALE: u8 = 1 << 2;
 
 impl Flags {
+    /// Redis 6 knows none. As if each script had those of one that may begin here, and needs data that are not stale.
+    const OF_REDIS_6: Self = Self(NO_WRITES);
+
     /// Adds a flag by its name; `false` if there is none of it.
     pub fn add(&mut self, name: &[u8]) -> bool {
         let found = NAMES.iter().position(|known| known.as_bytes() == name);
@@ -53,6 +56,9 @@ pub struct Declaring<'a> {
 
 /// What the source of an EVAL declares; `None` where it declares nothing or what is no flag: that is told when it runs.
 pub(super) fn of_eval(asked: &Declaring<'_>, args: &Args<'_>) -> Option<Flags> {
+    if asked.dialect.is_before_redis_7() {
+        return Some(Flags::OF_REDIS_6);
+    }
     let source = args.word(1)?;
     match of_script(source, asked.dialect) {
         Ok((flags, _)) => flags,
@@ -63,6 +69,9 @@ pub(super) fn of_eval(asked: &Declaring<'_>, args: &Args<'_>) -> Option<Flags> {
 
 /// What the script of an EVALSHA declares, if it is known.
 pub(super) fn of_evalsha(asked: &Declaring<'_>, args: &Args<'_>) -> Option<Flags> {
+    if asked.dialect.is_before_redis_7() {
+        return Some(Flags::OF_REDIS_6);
+    }
     let sha = Sha::parse(args.word(1)?)?;
     of_script(asked.server.scripts.cache().peek(&sha)?, asked.dialect).ok()?.0
 }

@@ -8,20 +8,20 @@ use crate::status::CommandTotals;
 
 pub(super) fn commandstats(cx: &SessionCx<'_>, text: &mut Text) {
     let totals = cx.server.status.totals();
+    let tells_of_failures = text.has("rejected_calls");
     for (row, stat) in table::rows().zip(&totals.commands) {
-        if stat.calls == 0 && stat.rejected == 0 {
+        if stat.calls == 0 && (stat.rejected == 0 || !tells_of_failures) {
             continue;
         }
         let per_call = if stat.calls == 0 { 0.0 } else { stat.usec() as f64 / stat.calls as f64 };
+        let unsuccessful = if tells_of_failures {
+            format!(",rejected_calls={},failed_calls={}", stat.rejected, stat.failed)
+        } else {
+            String::new()
+        };
         text.field(
             &format!("cmdstat_{}", row.name.replace(' ', "|")),
-            format_args!(
-                "calls={},usec={},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
-                stat.calls,
-                stat.usec(),
-                stat.rejected,
-                stat.failed,
-            ),
+            format_args!("calls={},usec={},usec_per_call={per_call:.2}{unsuccessful}", stat.calls, stat.usec()),
         );
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn persistence(cx: &SessionCx<'_>, text: &mut Text) {
          aof_rewrites_consecutive_failures:0 aof_last_write_status:ok aof_last_cow_size:0 module_fork_in_progress:0 \
          module_fork_last_cow_size:0",
     );
-    if cx.dialect().has_engine_modules() {
+    if cx.dialect().is_valkey() {
         text.field("slot_migration_fork_in_progress", 0);
     }
     restore(&status.saves, text);
@@ -86,7 +86,7 @@ pub(super) fn keyspace(cx: &SessionCx<'_>, text: &mut Text) {
         let mut value = format!("keys={keys},expires={expires},avg_ttl=0");
         // Hashes that have fields which expire.
         match cx.dialect() {
-            dialect if dialect.is_redis_8() => value += &format!(",subexpiry={hashes}"),
+            Dialect::Redis(..) if cx.dialect().has_field_expiry() => value += &format!(",subexpiry={hashes}"),
             Dialect::Valkey(9.., _) => value += &format!(",keys_with_volatile_items={hashes}"),
             _ => {}
         }

@@ -1,5 +1,5 @@
-//! INFO: the numbers in the servers' form, field names and their order as redis 8.0 has them, so that exporters,
-//! Sentinel and clients read it unchanged. What cannot happen here (forks, eviction, an append-only file) reads zero.
+//! INFO: the numbers in the servers' form, field names and their order as redis 8.0 has them, without those that the
+//! followed release does not have ([`since`]), so that exporters, Sentinel and clients read it unchanged. What cannot happen here (forks, eviction, an append-only file) reads zero.
 
 mod clients;
 mod commands;
@@ -8,6 +8,7 @@ mod process;
 mod remora;
 mod replication;
 mod scripting;
+mod since;
 mod stats;
 mod threads;
 
@@ -22,7 +23,7 @@ use std::fmt::{Display, Write};
 type Section = fn(&SessionCx<'_>, &mut Text);
 
 /// Name as asked for, headline, whether it is part of the default answer, its function; in the order of the answer.
-/// Whose server has which is for [`is_known`] to say.
+/// Whose server has which is for [`since`] to say.
 static SECTIONS: &[(&str, &str, bool, Section)] = &[
     ("server", "Server", true, process::server),
     ("clients", "Clients", true, clients::clients),
@@ -42,15 +43,6 @@ static SECTIONS: &[(&str, &str, bool, Section)] = &[
     ("remora", "Remora", true, remora::remora),
 ];
 
-/// Has a server of this family and release such a section?
-fn is_known(section: &str, dialect: Dialect) -> bool {
-    match section {
-        "threads" => dialect.is_redis_8(),
-        "scriptingengines" => dialect.has_engine_modules(),
-        _ => true,
-    }
-}
-
 /// `INFO [section ...]`: `default`, `all` and `everything` are groups; unknown sections are empty.
 pub(in crate::command) fn info(
     cx: &mut SessionCx<'_>,
@@ -60,38 +52,52 @@ pub(in crate::command) fn info(
     let asked: Vec<String> = args.map(|word| String::from_utf8_lossy(word).to_lowercase()).collect();
     let has = |word: &str| asked.iter().any(|asked| asked == word);
     let (default, all) = (asked.is_empty() || has("default"), has("all") || has("everything"));
-    let mut text = Text::default();
+    let mut text = Text { written: String::new(), dialect: cx.dialect() };
     for (name, headline, by_default, section) in SECTIONS {
         let wanted = all || has(name) || (default && *by_default);
-        if wanted && is_known(name, cx.dialect()) {
+        if wanted && since::has_section(name, cx.dialect()) {
             text.headline(headline);
             section(cx, &mut text);
         }
     }
-    out.verbatim("txt", text.0);
+    out.verbatim("txt", text.written);
     Ok(())
 }
 
-/// The text of an INFO reply.
-#[derive(Debug, Default)]
-struct Text(String);
+/// The text of an INFO reply. Fields that the server it is written for does not have are left out.
+#[derive(Debug)]
+struct Text {
+    written: String,
+    dialect: Dialect,
+}
 
 impl Text {
     fn headline(&mut self, name: &str) {
-        let gap = if self.0.is_empty() { "" } else { "\r\n" };
-        let _ = write!(self.0, "{gap}# {name}\r\n");
+        let gap = if self.written.is_empty() { "" } else { "\r\n" };
+        let _ = write!(self.written, "{gap}# {name}\r\n");
     }
 
     fn field(&mut self, name: &str, value: impl Display) {
+        if self.has(name) {
+            self.own_field(name, value);
+        }
+    }
+
+    /// One that is there whoever the master is.
+    fn own_field(&mut self, name: &str, value: impl Display) {
         // Writing to a string cannot fail.
-        let _ = write!(self.0, "{name}:{value}\r\n");
+        let _ = write!(self.written, "{name}:{value}\r\n");
+    }
+
+    /// Does the server that it is written for have such a field?
+    fn has(&self, name: &str) -> bool {
+        since::has_field(name, self.dialect)
     }
 
     /// Several fields that are always the same, `name:value` with spaces between.
     fn fixed(&mut self, fields: &str) {
-        for field in fields.split_ascii_whitespace() {
-            self.0.push_str(field);
-            self.0.push_str("\r\n");
+        for (name, value) in fields.split_ascii_whitespace().filter_map(|field| field.split_once(':')) {
+            self.field(name, value);
         }
     }
 

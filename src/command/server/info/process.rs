@@ -28,7 +28,8 @@ pub(super) fn server(cx: &SessionCx<'_>, text: &mut Text) {
     text.field(if valkey { "server_mode" } else { "redis_mode" }, "standalone");
     text.field("os", process::os());
     text.field("arch_bits", usize::BITS);
-    text.fixed("monotonic_clock:POSIX_clock_gettime multiplexing_api:epoll");
+    text.field("monotonic_clock", "POSIX clock_gettime");
+    text.field("multiplexing_api", "epoll");
     if !valkey {
         text.field("atomicvar_api", "rust-atomics");
     }
@@ -82,13 +83,19 @@ fn scripts(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("used_memory_vm_eval", eval);
     text.field("used_memory_lua_human", human(eval as u64));
     text.field("used_memory_scripts_eval", sources);
+    let before_7 = cx.dialect().is_before_redis_7();
+    if before_7 {
+        text.size("used_memory_scripts", sources + libraries);
+    }
     text.field("number_of_cached_scripts", cached);
     text.field("number_of_functions", scripts.figures.functions.load(Relaxed));
     text.field("number_of_libraries", cx.data.functions.len());
     text.field("used_memory_vm_functions", functions);
     text.size("used_memory_vm_total", eval + functions);
     text.field("used_memory_functions", libraries);
-    text.size("used_memory_scripts", sources + libraries);
+    if !before_7 {
+        text.size("used_memory_scripts", sources + libraries);
+    }
 }
 
 pub(super) fn memory(cx: &SessionCx<'_>, text: &mut Text) {

@@ -34,7 +34,11 @@ pub(super) fn replication(cx: &SessionCx<'_>, text: &mut Text) {
     // Whatever else it is told, Sentinel may choose us, be refused, and promote nobody.
     text.field("slave_priority", 0);
     text.field("slave_read_only", 1);
-    text.field("replica_announced", u8::from(config.replica_announced));
+    match config.replica_announced {
+        true => text.field("replica_announced", 1),
+        // Also beside redis 6.0: a Sentinel of a later release understands it.
+        false => text.own_field("replica_announced", 0),
+    }
     sub_replicas(cx, text);
     if cx.dialect().is_valkey() {
         text.field("replicas_waiting_psync", 0);

@@ -3,7 +3,6 @@
 use super::Text;
 use crate::command::acl::Reason;
 use crate::command::context::SessionCx;
-use crate::dataset::Dialect;
 use crate::status::ThreadTotals;
 
 pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
@@ -18,8 +17,7 @@ pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("total_net_output_bytes", totals.net_out + counts.link_out + counts.downstream_out);
     text.field("total_net_repl_input_bytes", counts.link_in);
     text.field("total_net_repl_output_bytes", counts.downstream_out);
-    let nine = cx.dialect().has_engine_modules();
-    if nine {
+    if cx.dialect().is_valkey() {
         text.fixed("total_net_cluster_slot_import_bytes:0 total_net_cluster_slot_export_bytes:0");
     }
     text.field("instantaneous_input_kbps", kbps(rates.net_in + rates.repl_in));
@@ -31,12 +29,10 @@ pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("sync_partial_ok", counts.syncs_partial);
     text.field("sync_partial_err", counts.syncs_refused);
     // Only the master lets keys expire.
-    text.fixed(match cx.dialect() {
-        dialect if dialect.is_redis_8() => "expired_subkeys:0 expired_keys:0 expired_stale_perc:0.00",
-        Dialect::Valkey(9.., _) => {
-            "expired_keys:0 expired_fields:0 expired_stale_perc:0.00 expired_keys_with_volatile_items_stale_perc:0.00"
-        }
-        _ => "expired_keys:0 expired_stale_perc:0.00",
+    text.fixed(if cx.dialect().is_valkey() {
+        "expired_keys:0 expired_fields:0 expired_stale_perc:0.00 expired_keys_with_volatile_items_stale_perc:0.00"
+    } else {
+        "expired_subkeys:0 expired_keys:0 expired_stale_perc:0.00"
     });
     text.fixed("expired_time_cap_reached_count:0 expire_cycle_cpu_milliseconds:0 evicted_keys:0");
     text.field("evicted_clients", 0);
@@ -75,7 +71,7 @@ pub(super) fn stats(cx: &SessionCx<'_>, text: &mut Text) {
     text.field("acl_access_denied_cmd", denied(Reason::Command));
     text.field("acl_access_denied_key", denied(Reason::Key));
     text.field("acl_access_denied_channel", denied(Reason::Channel));
-    if cx.dialect().has_database_rules() {
+    if cx.dialect().is_valkey() {
         // Nobody logs in by a certificate here.
         text.field("acl_access_denied_tls_cert", 0);
         text.field("acl_access_denied_db", denied(Reason::Database));

@@ -242,6 +242,23 @@ fn a_client_that_kills_itself_is_spared_unless_it_says_otherwise() {
 }
 
 #[test]
+fn a_killed_client_is_in_no_list_any_more() {
+    let Some(beside) = Beside::start("valkey-9.1", &[], &[]) else { return };
+    for port in [beside.replica.port, beside.remora.port] {
+        let mut asking = Client::connect(port);
+        for _ in 0..20 {
+            let mut other = Client::connect(port);
+            let id = other.must("CLIENT ID").int();
+            for line in ["KILL ID", "KILL ID", "LIST ID"] {
+                asking.send(&words(&format!("CLIENT {line} {id}")));
+            }
+            let replies = [asking.reply(), asking.reply(), asking.reply()];
+            assert_eq!(replies.map(|reply| reply.text()), ["1", "0", ""], "of client {id} at {port}");
+        }
+    }
+}
+
+#[test]
 fn filters_find_the_clients_that_they_mean() {
     let Some(beside) = Beside::start("valkey-9.1", &[], &[]) else { return };
     let remora = &beside.remora;

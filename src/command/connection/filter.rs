@@ -103,9 +103,10 @@ impl<'a> Filter<'a> {
         self.conditions.push((wanted, test));
     }
 
-    /// Does it mean this client?
+    /// Does it mean this client? One that was killed is in no list any more, as at real servers, also while its
+    /// thread still has to notice.
     pub(super) fn means(&self, client: &Client, now: UnixMs) -> bool {
-        self.conditions.iter().all(|(wanted, test)| test.holds(client, now) == *wanted)
+        !client.is_killed() && self.conditions.iter().all(|(wanted, test)| test.holds(client, now) == *wanted)
     }
 }
 

@@ -141,7 +141,9 @@ mod tests {
         assert_eq!(client.ask("CLIENT KILL 10.0.0.1:0"), "+OK\r\n");
         assert_eq!(client.ask("CLIENT KILL ID 3 TYPE normal"), ":1\r\n");
         assert_eq!(others.iter().map(|other| other.is_killed()).collect::<Vec<_>>(), [true, true, false]);
-        assert_eq!(client.ask("CLIENT KILL LADDR 127.0.0.1:6379 USER default"), ":3\r\n");
+        assert_eq!(client.ask("CLIENT KILL 10.0.0.1:0"), "-ERR No such client\r\n", "it is gone");
+        assert!(!client.ask("CLIENT LIST").contains("addr=10.0.0.1:0"));
+        assert_eq!(client.ask("CLIENT KILL LADDR 127.0.0.1:6379 USER default"), ":1\r\n");
         assert_eq!(client.after(), After::Continue);
         assert_eq!(client.ask("CLIENT KILL ID 1 SKIPME no"), ":1\r\n");
         assert_eq!(client.after(), After::Close);

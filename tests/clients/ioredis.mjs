@@ -8,7 +8,9 @@ const { Redis } = require('ioredis');
 
 const [port, masterPort] = process.argv.slice(2).map(Number);
 
-const client = new Redis({ host: '127.0.0.1', port, connectionName: 'io', enableReadyCheck: true });
+const at = (port) => ({ host: '127.0.0.1', port, connectTimeout: 30_000 });
+
+const client = new Redis({ ...at(port), connectionName: 'io', enableReadyCheck: true });
 await new Promise((resolve, reject) => client.once('ready', resolve).once('error', reject));
 assert.equal(await client.get('s:text'), 'hello world');
 assert.equal((await client.hgetall('h:small')).f1, 'v1');
@@ -25,9 +27,9 @@ assert.ok(found.includes('l:small'));
 await assert.rejects(client.set('k', 'v'), /READONLY/);
 console.log('reads ok');
 
-const other = new Redis({ host: '127.0.0.1', port, db: 15 });
+const other = new Redis({ ...at(port), db: 15 });
 assert.equal(await other.get('last'), 'db15');
-const master = new Redis({ host: '127.0.0.1', port: masterPort });
+const master = new Redis(at(masterPort));
 await other.subscribe('news');
 const heard = new Promise((resolve) => other.on('message', (_channel, message) => resolve(message)));
 await master.publish('news', 'fresh');

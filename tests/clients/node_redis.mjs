@@ -7,9 +7,10 @@ const require = createRequire(`${process.env.PACKAGES}/`);
 const { createClient } = require('redis');
 
 const [port, masterPort] = process.argv.slice(2).map(Number);
+const at = (port) => ({ host: '127.0.0.1', port, connectTimeout: 30_000 });
 
 async function connected(settings) {
-  const client = createClient({ socket: { host: '127.0.0.1', port }, ...settings });
+  const client = createClient({ socket: at(port), ...settings });
   client.on('error', (error) => console.error('client:', error.message));
   return client.connect();
 }
@@ -40,7 +41,7 @@ async function reads(settings) {
 
 async function hearsTheMaster() {
   const listener = await connected({});
-  const master = await createClient({ socket: { host: '127.0.0.1', port: masterPort } }).connect();
+  const master = await createClient({ socket: at(masterPort) }).connect();
   const heard = new Promise((resolve) => listener.subscribe('news', (message) => resolve(message)));
   while ((await listener.pubSubNumSub?.('news'))?.news === 0) await new Promise((done) => setTimeout(done, 10));
   const publishing = setInterval(() => master.publish('news', 'fresh'), 20);
@@ -52,7 +53,7 @@ async function hearsTheMaster() {
 
 async function cachesUntilTold() {
   const client = await connected({ RESP: 3, clientSideCache: { ttl: 0, maxEntries: 100 } });
-  const master = await createClient({ socket: { host: '127.0.0.1', port: masterPort } }).connect();
+  const master = await createClient({ socket: at(masterPort) }).connect();
   await master.set('cached', '1');
   while ((await client.get('cached')) !== '1') await new Promise((done) => setTimeout(done, 10));
   await master.set('cached', '2');

@@ -19,7 +19,8 @@ async function reads(client) {
 }
 
 for (const [named, protocol] of [['RESP2', ProtocolVersion.RESP2], ['RESP3', ProtocolVersion.RESP3]]) {
-  const settings = { protocol, clientName: 'glide', requestTimeout: 10_000 };
+  const patience = { requestTimeout: 30_000, advancedConfiguration: { connectionTimeout: 30_000 } };
+  const settings = { protocol, clientName: 'glide', ...patience };
   const alone = await GlideClient.createClient({ addresses: [at(port)], readOnly: true, ...settings });
   await reads(alone);
   await assert.rejects(alone.set('k', 'v'));

@@ -23,9 +23,11 @@ const READ: &str = "XREAD BLOCK 0 STREAMS s $";
 
 #[test]
 fn a_wait_for_keys_ends_when_the_data_become_too_old() {
-    let Some(master) = Real::start("redis-8.0", &[]) else { return };
+    // Its ping would be the byte that one of them waits for.
+    let Some(master) = Real::start("redis-8.0", &["--repl-ping-replica-period 3600"]) else { return };
     let proxy = Proxy::to(master.port);
-    let flags = ["--replica-max-lag-seconds", "1", "--repl-lag-probe-interval-ms", "100"];
+    // Narrow only once both wait.
+    let flags = ["--replica-max-lag-seconds", "3600", "--repl-lag-probe-interval-ms", "100"];
     let remora = Remora::follow(proxy.port, &flags);
     remora.wait_caught_up(&mut master.client());
     wait::until("reads are answered", SOON, || !remora.client().call("GET k").is_error());
@@ -33,6 +35,7 @@ fn a_wait_for_keys_ends_when_the_data_become_too_old() {
     let mut reader = waiting(remora.port, READ);
     let mut writer = waiting(remora.port, &format!("WAITOFFSET {history} {} 0", offset + 1));
     proxy.stall(true);
+    remora.client().must("CONFIG SET replica-max-lag-seconds 1");
     assert_eq!(reader.reply(), Value::Error(OLD.into()));
     assert_eq!(remora.client().info("clients")["blocked_clients"], "1", "who waits for fresher data goes on");
     // Its connection goes on too.

@@ -58,7 +58,8 @@ fn grows_while_the_link_is_cut_and_falls_when_the_rest_is_applied() {
     wait::until("the link is down", SOON, || remora.replication("master_link_status") == "down");
     master.client().must("SET k v");
     wait_older(&remora, 800, "probe");
-    assert_eq!(staleness(&mut remora.client())["link"].text(), "connect");
+    // At times it is trying.
+    wait::until("it waits for its next try", SOON, || staleness(&mut remora.client())["link"].text_is("connect"));
     proxy.refuse(false);
     wait_fresh(&remora);
     assert_eq!(remora.client().must("GET k").text(), "v");
@@ -96,7 +97,8 @@ fn is_an_upper_bound_under_writes() {
     // When each write was done; the value is its place here.
     let mut done: Vec<Duration> = Vec::new();
     let (mut told, mut oldest) = (0, 0);
-    while start.elapsed() < Duration::from_secs(3) {
+    let enough = |told: i32, oldest: u64| told > 5 && oldest > 100;
+    while start.elapsed() < Duration::from_secs(3) || (!enough(told, oldest) && start.elapsed() < SOON) {
         proxy.stall(start.elapsed().as_millis() % 400 > 200);
         writer.must(&format!("SET n {}", done.len()));
         done.push(start.elapsed());
@@ -110,7 +112,7 @@ fn is_an_upper_bound_under_writes() {
         assert!(seen >= i64::try_from(expected).expect("small"), "{seen} writes seen of {expected}, age {age} ms");
         (told, oldest) = (told + 1, age.max(oldest));
     }
-    assert!(told > 5 && oldest > 100, "{told} answers, the oldest of {oldest} ms");
+    assert!(enough(told, oldest), "{told} answers, the oldest of {oldest} ms");
 }
 
 fn a_master_that_does_not_let_us_ask_is_told(server: &str) {
@@ -163,7 +165,7 @@ fn ages_add_up_along_a_chain() {
     });
     let stopped = Stopped::stop(&master);
     wait_older(&lower, 1000, "probe");
-    assert!(age(&upper).0 >= 1000);
+    wait_older(&upper, 1000, "probe");
     assert_eq!(lower.replication("master_link_status"), "up", "only its master's master is gone");
     drop(stopped);
     wait_fresh(&lower);

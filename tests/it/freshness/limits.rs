@@ -77,13 +77,15 @@ for_each_master!(old_data_are_not_shown_and_not_ready);
 fn a_queued_read_is_refused_by_exec() {
     let Some(master) = Real::start("redis-8.0", &[]) else { return };
     master.client().must("SET k v");
-    let flags = ["--replica-max-lag-seconds", "1", "--repl-lag-probe-interval-ms", "100"];
+    // Narrow only once the read is queued.
+    let flags = ["--replica-max-lag-seconds", "3600", "--repl-lag-probe-interval-ms", "100"];
     let remora = Remora::follow(master.port, &flags);
     wait_reads(&remora, None);
     let mut client = remora.client();
     client.must("MULTI");
     client.must("GET k");
     let stopped = Stopped::stop(&master);
+    remora.client().must("CONFIG SET replica-max-lag-seconds 1");
     wait_reads(&remora, Some(OLD));
     assert_eq!(client.call("EXEC"), Value::Error(format!("EXECABORT Transaction discarded because of: {OLD}")));
     drop(stopped);
@@ -95,16 +97,14 @@ fn data_that_lack_too_many_bytes_are_not_shown() {
     let Some(master) = Real::start("redis-7.0", &[]) else { return };
     master.client().must("SET k v");
     let flags = ["--replica-max-lag-bytes", "50kb", "--repl-lag-probe-interval-ms", "50"];
-    let remora = Remora::follow(master.port, &flags);
+    let remora = Remora::follow(master.port, &[&flags[..], &["--busy-reply-threshold", "1"]].concat());
     wait_reads(&remora, None);
     let mut script = remora.client();
     script.send(&["EVAL", "while true do end", "0"]);
-    let mut writer = master.client();
-    // Until the script has begun, what is written is applied.
-    wait::until("bytes are missing", SOON, || {
-        writer.command(&["SET", "big", &"x".repeat(60_000)]);
-        matches!(remora.client().call("GET k"), Value::Error(text) if text == BEHIND)
-    });
+    // Until it has begun, what is written is applied.
+    wait::until("the script runs", SOON, || remora.client().call("FUNCTION STATS").text_starts("BUSY"));
+    master.client().must(&format!("SET big {}", "x".repeat(60_000)));
+    wait_reads(&remora, Some(BEHIND));
     let (status, body) = ready(&remora);
     assert!(status == 503 && body.contains("replica-max-lag-bytes"), "{status} {body}");
     wait::until("the script is killed", SOON, || !remora.client().call("SCRIPT KILL").is_error());

@@ -11,7 +11,7 @@ use crate::dataset::zset::ZSet;
 use crate::dataset::{
     Dataset, Dialect, EncodingLimits, EntryRef, HashMut, Keyspace, StrForm, Trash, Uses, Value, ValueMut, ValueRef,
 };
-use crate::hub::Effects;
+use crate::hub::{Effects, Hub};
 use crate::position::DbIndex;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::DoubleStyle;
@@ -24,7 +24,7 @@ thread_local! {
 }
 
 /// A key that was not found, and in which database.
-pub type Missed = (DbIndex, Box<[u8]>);
+type Missed = (DbIndex, Box<[u8]>);
 
 thread_local! {
     /// Keys that lookups of this thread have not found, while somebody wants to hear of them.
@@ -33,16 +33,19 @@ thread_local! {
     static KEEPS_MISSED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps the keys that lookups of this thread do not find from now on, until [`take_missed`].
-pub fn keep_missed() {
+/// Does work, then tells those who want to hear of it which keys its lookups on this thread have not found, in order.
+pub fn telling_missed<R>(hub: &Hub, work: impl FnOnce() -> R) -> R {
+    if !hub.event_classes().has(EventClasses::KEY_MISS) {
+        return work();
+    }
     KEEPS_MISSED.set(true);
     MISSED.set(Some(Vec::new()));
-}
-
-/// The keys that were not found since [`keep_missed`], in order.
-pub fn take_missed() -> Vec<Missed> {
+    let done = work();
     KEEPS_MISSED.set(false);
-    MISSED.take().unwrap_or_default()
+    for (db, key) in MISSED.take().unwrap_or_default() {
+        hub.tell_event(EventClasses::KEY_MISS, "keymiss", db, &key, UnixMs::now());
+    }
+    done
 }
 
 #[cold]
@@ -107,20 +110,28 @@ impl<'a> ReadCx<'a> {
 
     /// The same, but no use.
     pub fn glance(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
-        let Some(entry) = self.keyspace()?.get(key).filter(|entry| !entry.is_expired(self.now)) else {
-            count_lookup(|counts| &mut counts.1);
-            if KEEPS_MISSED.get() {
-                missed(self.db, key);
-            }
-            return Ok(None);
-        };
-        count_lookup(|counts| &mut counts.0);
-        Ok(Some(entry))
+        let found = self.inspect(key)?;
+        if found.is_none() && KEEPS_MISSED.get() {
+            missed(self.db, key);
+        }
+        Ok(found)
+    }
+
+    /// The same, but nobody hears of a miss.
+    pub fn inspect(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
+        let found = self.keyspace()?.get(key).filter(|entry| !entry.is_expired(self.now));
+        count_lookup(|counts| if found.is_some() { &mut counts.0 } else { &mut counts.1 });
+        Ok(found)
     }
 
     /// As `find`; a marked key is an error.
     pub fn lookup(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
         self.find(key).and_then(unmarked)
+    }
+
+    /// As `inspect`; a marked key is an error.
+    pub fn examine(&self, key: &[u8]) -> Result<Option<EntryRef<'a>>, Refusal> {
+        self.inspect(key).and_then(unmarked)
     }
 
     /// As `glance`; a marked key is an error.

@@ -6,7 +6,7 @@
 use super::engine::{Engine, World};
 use super::watch::Watch;
 use crate::clock::{self, UnixMs};
-use crate::command::context::take_lookups;
+use crate::command::context::{take_lookups, telling_missed};
 use crate::command::logged::{Measured, Thresholds, wire_bytes};
 use crate::command::scripting::desk::{self, Job, Message, Run, busy_refusal};
 use crate::command::scripting::request::Request;
@@ -102,10 +102,11 @@ impl Office {
         let began = clock::instant();
         let (engine, reader, server, stats) = (&mut self.engine, &mut self.reader, &self.server, &self.stats);
         let outcome = contain(|| {
-            reader.read(|data| {
+            let run = |data: &Dataset| {
                 let world = World { data, server, stats: Some(stats), now: UnixMs::now() };
                 engine.serve(world, &request, &mut out)
-            })
+            };
+            telling_missed(&server.hub, || reader.read(run))
         });
         let outcome = outcome.unwrap_or_else(|| {
             tracing::error!("a script has brought remora's engine down; it is built anew");

@@ -13,7 +13,7 @@ use crate::hub::Tracker;
 use crate::resp::reply::Reply;
 
 impl Execution<'_> {
-    /// A request was run outside of a transaction, or EXEC was.
+    /// A request was run outside of a transaction, or EXEC was; or it was refused before it ran.
     #[cold]
     pub(super) fn aftermath(
         &self,
@@ -21,9 +21,12 @@ impl Execution<'_> {
         session: &mut Session,
         found: Option<(Indexed, usize)>,
         args: &Args<'_>,
+        ran: bool,
         reply: &mut Reply,
     ) {
-        self.remember_and_show(data, session, found, args);
+        if ran {
+            self.remember_and_show(data, session, found, args);
+        }
         let about_clients = found.is_some_and(|(found, _)| found.row.name.starts_with("client"));
         if !about_clients
             && !session.is_in_multi()

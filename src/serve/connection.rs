@@ -12,12 +12,12 @@ use super::worker::{REPLY_BYTES_KEPT, Shared, Worker};
 use crate::clock::{self, UnixMs};
 use crate::command::clients::Endpoint;
 use crate::command::connection::Portrait;
-use crate::command::context::{ReadCx, keep_missed, take_lookups, take_missed};
+use crate::command::context::{ReadCx, take_lookups, telling_missed};
 use crate::command::logged::{Measured, Thresholds};
 use crate::command::row::Run;
 use crate::command::session::{After, Session};
 use crate::command::table::Indexed;
-use crate::config::EventClasses;
+use crate::dataset::Dataset;
 use crate::downstream::Arrival;
 use crate::hub::Mailbox;
 use crate::limits::READ_BATCH_REQUESTS_MAX;
@@ -275,11 +275,7 @@ impl Connection {
         reply.proto = self.session.proto();
         self.session.follow_users(&worker.server.users);
         let session = &mut self.session;
-        let keeps_missed = worker.server.hub.event_classes().has(EventClasses::KEY_MISS);
-        if keeps_missed {
-            keep_missed();
-        }
-        let stop = reader.read(|data| {
+        let run = |data: &Dataset| {
             let dialect = data.limits.dialect.answering(gates.compat);
             reply.doubles = dialect.into();
             if let Some(keyspace) = data.db(session.db()) {
@@ -291,13 +287,8 @@ impl Connection {
             let execution =
                 Execution { server: &worker.server, stats, gates, dialect, loaded, thresholds, now, uses };
             execution.run(data, session, batch, bytes, reply)
-        });
-        if keeps_missed {
-            let now = UnixMs::now();
-            for (db, key) in take_missed() {
-                worker.server.hub.tell_event(EventClasses::KEY_MISS, "keymiss", db, &key, now);
-            }
-        }
+        };
+        let stop = telling_missed(&worker.server.hub, || reader.read(run));
         let (hits, misses) = take_lookups();
         stats.lookups(hits, misses);
         let last = batch.frames().iter().rev().find_map(|frame| frame.row);

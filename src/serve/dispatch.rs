@@ -134,8 +134,8 @@ impl Execution<'_> {
                     leave_out(session, mark, reply);
                 }
             }
-            if ran && (self.gates.monitored || session.is_tracking()) {
-                self.aftermath(data, session, frame.row, &args, reply);
+            if self.gates.monitored || session.is_tracking() {
+                self.aftermath(data, session, frame.row, &args, ran, reply);
             }
             match after {
                 After::Continue => {}

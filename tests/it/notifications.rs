@@ -81,6 +81,11 @@ fn a_key_that_a_client_misses_is_told_of() {
         {
             client.must(line);
         }
+        client.must("EVAL \"redis.call('get', 'j') return redis.call('mget', 'there', 'k')\" 0");
+        // These ask without a word.
+        ["OBJECT ENCODING l", "OBJECT IDLETIME m", "MEMORY USAGE n"]
+            .iter()
+            .for_each(|line| drop(client.call(line)));
         client.must("SELECT 2");
         client.must("HGETALL i");
         client.must("PUBLISH x end");

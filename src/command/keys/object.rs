@@ -10,7 +10,7 @@ use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 
 pub(super) fn encoding(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let entry = cx.glimpse(args.require()?)?;
+    let entry = cx.examine(args.require()?)?;
     out.bulk_or_null(entry.map(|entry| encoding_of(&entry, &cx.data.limits)));
     Ok(())
 }
@@ -44,7 +44,7 @@ fn is_embedded(entry: &EntryRef<'_>, len: usize, dialect: Dialect) -> bool {
 
 /// The counter of uses.
 pub(super) fn freq(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    match cx.glimpse(args.require()?)? {
+    match cx.examine(args.require()?)? {
         Some(_) if cx.uses.statistic == Statistic::Idle => Err(not_kept("not selected, access frequency")),
         Some(entry) => {
             out.integer(cx.uses.frequency(entry.stamp()).into());
@@ -59,7 +59,7 @@ pub(super) fn freq(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Res
 
 /// Seconds since the last use.
 pub(super) fn idletime(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    match cx.glimpse(args.require()?)? {
+    match cx.examine(args.require()?)? {
         Some(_) if cx.uses.statistic == Statistic::Frequency => Err(not_kept("selected, idle time")),
         Some(entry) => {
             out.integer(cx.uses.idle_s(entry.stamp()).into());
@@ -83,7 +83,7 @@ fn not_kept(what: &str) -> Refusal {
 const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
 
 pub(super) fn refcount(cx: &ReadCx<'_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Refusal> {
-    let Some(entry) = cx.glimpse(args.require()?)? else {
+    let Some(entry) = cx.examine(args.require()?)? else {
         out.null();
         return Ok(());
     };

@@ -92,7 +92,7 @@ impl Execution<'_> {
                 warn_of_http(now, &session.client().endpoint.addr);
                 return Stop::Abort;
             }
-            if self.gates.paused != Paused::Nobody && self.is_held_up(data, frame.row, &args) {
+            if self.gates.paused != Paused::Nobody && self.is_held_up(data, session, frame.row, &args) {
                 return Stop::Pause(at);
             }
             let admitted = if session.is_in_multi() {
@@ -154,16 +154,6 @@ impl Execution<'_> {
             }
         }
         Stop::Done
-    }
-
-    /// Does CLIENT PAUSE concern this request? A script with flags is no write, or will be refused.
-    #[cold]
-    fn is_held_up(&self, data: &Dataset, found: Option<(Indexed, usize)>, args: &Args<'_>) -> bool {
-        let Some((Indexed { row, .. }, _)) = found.filter(|(found, _)| self.gates.paused.holds(found.row)) else {
-            return false;
-        };
-        let has_flags = || row.declares.is_some_and(|flags| self.declared(data, flags, args, false).is_some());
-        self.gates.paused == Paused::All || !has_flags()
     }
 
     /// Runs one request that passed the checks.

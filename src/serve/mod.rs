@@ -9,6 +9,7 @@ mod connection;
 mod dispatch;
 mod exec;
 mod handshake;
+mod held;
 mod listener;
 mod waiting;
 mod worker;

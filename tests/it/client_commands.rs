@@ -1,7 +1,7 @@
 //! CLIENT and its kin: replies as a real replica's, pauses, muted replies, redirections.
 
 use crate::support::beside::{Beside, whole};
-use crate::support::client::{Client, Ending, words};
+use crate::support::client::{Client, Ending, Value, words};
 use crate::support::real::for_each_master;
 use crate::support::wait;
 use std::time::{Duration, Instant};
@@ -147,8 +147,8 @@ fn replies_are_left_out_as_on_a_real_replica() {
 fn a_pause_holds_up_what_it_says_and_can_be_ended() {
     let Some(beside) = Beside::start("redis-8.0", &[], &[]) else { return };
     for port in [beside.replica.port, beside.remora.port] {
-        let (mut admin, mut reader, mut writer) =
-            (Client::connect(port), Client::connect(port), Client::connect(port));
+        let [mut admin, mut reader, mut writer, mut queueing] = [(); 4].map(|()| Client::connect(port));
+        ["MULTI", "EVAL \"return 1\" 0"].iter().for_each(|line| drop(queueing.must(line)));
         admin.must("CLIENT PAUSE 60000 WRITE");
         reader.must("GET a");
         assert!(reader.call("SET a 1").text_starts("READONLY"));
@@ -158,13 +158,19 @@ fn a_pause_holds_up_what_it_says_and_can_be_ended() {
         writer.send(&words("PUBLISH c m"));
         let (came, ending) = writer.rest(Duration::from_millis(200));
         assert!(came.is_empty() && ending == Ending::Silent);
+        queueing.send(&words("EXEC"));
+        let (came, ending) = queueing.rest(Duration::from_millis(200));
+        assert!(came.is_empty() && ending == Ending::Silent);
         admin.must("CLIENT UNPAUSE");
         assert_eq!(writer.reply().int(), 0);
+        assert_eq!(queueing.reply().items(), [Value::Int(1)]);
         // All of them: it ends by itself.
         let began = Instant::now();
-        admin.must("CLIENT PAUSE 300");
+        admin.must("CLIENT PAUSE 2000");
+        assert!(reader.call("SET a 1").text_starts("READONLY") && reader.call("GET").is_error());
+        assert!(began.elapsed() < Duration::from_millis(1990), "what is refused is told at once");
         reader.must("PING");
-        assert!(began.elapsed() >= Duration::from_millis(290), "{:?}", began.elapsed());
+        assert!(began.elapsed() >= Duration::from_millis(1990), "{:?}", began.elapsed());
     }
 }
 

@@ -65,7 +65,11 @@ impl Notes {
 
 async fn connected(port: u16, version: RespVersion) -> Client {
     let server = ServerConfig::new_centralized("127.0.0.1", port);
-    let client = Builder::from_config(Config { server, version, ..Config::default() }).build().expect("a client");
+    let mut builder = Builder::from_config(Config { server, version, ..Config::default() });
+    builder.with_connection_config(|limits| {
+        (limits.connection_timeout, limits.internal_command_timeout) = (SOON, SOON);
+    });
+    let client = builder.build().expect("a client");
     client.init().await.expect("a connection");
     client
 }

@@ -82,7 +82,8 @@ fn grows_in_seconds_and_bytes_while_nothing_is_applied() {
     wait_older(&remora, 500, "probe");
     wait::until("the script is killed", SOON, || !remora.client().call("SCRIPT KILL").is_error());
     wait_fresh(&remora);
-    assert_eq!(staleness(&mut remora.client())["lag-bytes"].int(), 0);
+    // Only the master's pings are on their way at times.
+    wait::until("no byte is missing", SOON, || staleness(&mut remora.client())["lag-bytes"].int() == 0);
 }
 
 /// Whatever was written before the age that is told must be here, also while the link is held up now and then.

@@ -3,6 +3,7 @@
 use super::args::Args;
 use super::context::{ApplyCx, ReadCx, SessionCx};
 use super::scripting::flags::{Declaring, Flags};
+use crate::dataset::Since;
 use crate::position::Offset;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
@@ -107,6 +108,8 @@ pub struct Row {
     pub while_subscribed: bool,
     /// Its replies are pushes, in either protocol: CLIENT REPLY does not silence them.
     pub pushes: bool,
+    /// Since when servers know it as the stream has it.
+    pub since: Since,
     /// Nobody may run it here; said before anything is asked of the client (as redis 7.0).
     pub forbidden: Option<fn() -> Refusal>,
     /// Runs a script, whose flags count in place of the row's.
@@ -173,6 +176,7 @@ impl Row {
             no_auth: false,
             while_subscribed: false,
             pushes: false,
+            since: Since::ALWAYS,
             forbidden: None,
             declares: None,
             unbounded: false,
@@ -233,6 +237,12 @@ impl Row {
     /// Begins or ends subscriptions: confirmed by pushes, also while a RESP2 client is subscribed to something.
     pub const fn subscribes(mut self) -> Self {
         (self.while_subscribed, self.pushes) = (true, true);
+        self
+    }
+
+    /// No server knew it before these releases of Redis and Valkey: a sub-replica that is older must not be sent it.
+    pub const fn since(mut self, redis: Option<(u8, u8)>, valkey: Option<(u8, u8)>) -> Self {
+        self.since = Since { redis, valkey };
         self
     }
 

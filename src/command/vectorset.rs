@@ -30,9 +30,9 @@ pub static ROWS: &[Row] = &[
         "VRANDMEMBER s:a",
     ]),
     read("vsim", -1, Keys::One(1), vsim).samples(&["VSIM missing ELE e", "VSIM s:a ELE e", "VSIM missing"]),
-    write("vadd", -1, Keys::One(1), vadd),
-    write("vrem", -1, Keys::One(1), vrem),
-    write("vsetattr", -1, Keys::One(1), vsetattr),
+    write("vadd", -1, Keys::One(1), vadd).since(Some((8, 0)), None),
+    write("vrem", -1, Keys::One(1), vrem).since(Some((8, 0)), None),
+    write("vsetattr", -1, Keys::One(1), vsetattr).since(Some((8, 0)), None),
 ];
 
 /// Answers for a key that is not there: all that can be answered. A marked key and another type are refused.

@@ -211,6 +211,28 @@ impl Dialect {
     }
 }
 
+/// Since which releases servers know a command of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// Of Redis; `None`: none does.
+    pub redis: Option<(u8, u8)>,
+    /// The same of Valkey.
+    pub valkey: Option<(u8, u8)>,
+}
+
+impl Since {
+    /// All that may be below us.
+    pub const ALWAYS: Self = Self { redis: Some((6, 0)), valkey: Some((7, 2)) };
+
+    /// Does a server of this release know it?
+    pub fn includes(self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::Redis(major, minor) => self.redis.is_some_and(|since| (major, minor) >= since),
+            Dialect::Valkey(major, minor) => self.valkey.is_some_and(|since| (major, minor) >= since),
+        }
+    }
+}
+
 /// Everything that is replicated.
 #[derive(Debug)]
 pub struct Dataset {

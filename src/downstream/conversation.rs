@@ -13,7 +13,7 @@ use crate::command::introduction::{Asked, Introduction};
 use crate::position::{Offset, Position};
 use crate::repl::backlog::{Cursor, Lost};
 use crate::repl::psync::{Decision, decide};
-use crate::repl::receiver::receiver;
+use crate::repl::receiver::{Receiver, newest, receiver};
 use crate::resp::refusal::Refusal;
 use crate::status::{SubReplica, SubReplicaPhase};
 use std::convert::Infallible;
@@ -94,6 +94,7 @@ impl Conversation {
             Poll::Ready(())
         })
         .await;
+        let master = self.feed.read(|data| data.limits.dialect);
         let mut talk = Talk {
             feed: &self.feed,
             member: &self.member,
@@ -104,6 +105,7 @@ impl Conversation {
             tick: self.feed.ticks(),
             alive: None,
             acked: false,
+            newest: newest(&self.introduction, self.feed.settings().sub_replica_dialect, master),
             above_soft_since: None,
         };
         talk.through(name).await
@@ -162,8 +164,8 @@ impl Talk<'_> {
         let feed = self.feed;
         feed.read(|data| match decide(self.introduction.asked, &data.position, feed.backlog.first()) {
             Decision::Continue { from } => match feed.backlog.attach(from) {
-                Some(cursor) => Verdict::Continue(cursor, data.position),
-                None => Verdict::Full,
+                Some(cursor) if self.unknown(&cursor).is_none() => Verdict::Continue(cursor, data.position),
+                _ => Verdict::Full,
             },
             Decision::Full if feed.is_unsound(data) => Verdict::Later,
             Decision::Full => Verdict::Full,
@@ -174,8 +176,7 @@ impl Talk<'_> {
     /// Everything: the snapshot that it shares with others. Answers where the stream goes on.
     async fn full_resync(&mut self) -> Result<(Cursor, Offset), Cut> {
         let framing = if self.introduction.eof { Framing::EndMark } else { Framing::Length };
-        let master = self.feed.read(|data| data.limits.dialect);
-        let receiver = receiver(self.introduction, self.feed.settings().sub_replica_dialect, master);
+        let receiver = self.receiver();
         if let Some(why) = self.feed.unfit(receiver) {
             if !self.introduction.rdb_only {
                 self.hold(UNFIT_PAUSE).await?;
@@ -214,6 +215,24 @@ impl Talk<'_> {
             self.until(|talk, _| talk.wait_for_ack(&cursor)).await?;
         }
         Ok((cursor, position.offset))
+    }
+
+    fn receiver(&self) -> Receiver {
+        let master = self.feed.read(|data| data.limits.dialect);
+        receiver(self.introduction, self.feed.settings().sub_replica_dialect, master)
+    }
+
+    /// A command that comes behind the cursor and that it does not know.
+    fn unknown(&self, cursor: &Cursor) -> Option<&'static str> {
+        self.newest.and_then(|newest| self.feed.backlog.young.unknown_to(newest, cursor.taken()))
+    }
+
+    /// It is not sent what it does not know, and not taken again at once: each time costs a snapshot.
+    #[cold]
+    fn too_old(&self, command: &str) -> Cut {
+        let why = format!("the stream has {}, which its release does not know", command.to_uppercase());
+        self.feed.remember_unfit(self.receiver(), &why);
+        Cut::Unfit(why)
     }
 
     /// Keeps it waiting: real replicas that are refused come again each second.
@@ -311,6 +330,9 @@ impl Talk<'_> {
         let told = self.introduction.told_above.as_ref();
         if told.is_some_and(|told| !Arc::ptr_eq(told, &self.feed.status.link.above())) {
             return Poll::Ready(Err(Cut::Chain));
+        }
+        if let Some(command) = self.unknown(cursor) {
+            return Poll::Ready(Err(self.too_old(command)));
         }
         loop {
             let flushed = self.flush(cx)?;

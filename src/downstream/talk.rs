@@ -8,6 +8,7 @@ use super::wire::Wire;
 use crate::clock::UnixMs;
 use crate::command::clients::Member;
 use crate::command::introduction::Introduction;
+use crate::dataset::Dialect;
 use crate::repl::backlog::Cursor;
 use crate::status::{SubReplica, SubReplicaPhase};
 use std::convert::Infallible;
@@ -29,6 +30,8 @@ pub(super) struct Talk<'a> {
     /// When it last gave a sign of life; `None` while none is expected.
     pub(super) alive: Option<Instant>,
     pub(super) acked: bool,
+    /// The newest release that it may be of; `None`: it takes whatever comes.
+    pub(super) newest: Option<Dialect>,
     pub(super) above_soft_since: Option<Instant>,
 }
 

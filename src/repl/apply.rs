@@ -11,7 +11,7 @@ use crate::command::logged::StreamSpikes;
 use crate::command::row::WriteFn;
 use crate::command::table::{self, Indexed};
 use crate::command::transaction::Watched;
-use crate::dataset::{Dataset, Trash};
+use crate::dataset::{Dataset, Since, Trash};
 use crate::hub::Effects;
 use crate::limits::DATABASES_MAX;
 use crate::position::{DbIndex, Offset};
@@ -53,6 +53,8 @@ pub struct Aside {
     pub watched: Arc<Watched>,
     /// What took long.
     pub spikes: StreamSpikes,
+    /// Commands that not all servers know: their names, once each.
+    pub young: Vec<(&'static str, Since)>,
 }
 
 /// Applies one unit and moves the position behind it. On an error the position stays where it was, and so do the data:
@@ -146,7 +148,10 @@ fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Asi
     };
     args.skip_to(words);
     let db = data.position.selected;
-    let Aside { trash, effects, watched, spikes } = aside;
+    if found.row.since != Since::ALWAYS {
+        note_young(found, &mut aside.young);
+    }
+    let Aside { trash, effects, watched, spikes, .. } = aside;
     let began = spikes.begin();
     let anybody_watches = !watched.is_empty();
     let place = effects.keep_changed(anybody_watches);
@@ -160,6 +165,14 @@ fn command(data: &mut Dataset, args: &mut Args<'_>, now: UnixMs, aside: &mut Asi
     }
     spikes.end(began, Some(found.row));
     Ok(false)
+}
+
+#[cold]
+fn note_young(found: Indexed, young: &mut Vec<(&'static str, Since)>) {
+    let row = found.row;
+    if !young.iter().any(|(name, _)| *name == row.name) {
+        young.push((row.name, row.since));
+    }
 }
 
 /// A master may have more databases than we were told; they are made as they are needed.

@@ -21,7 +21,7 @@
 //! `backlog` keeps the last bytes of the stream, `receiver` says which snapshot a sub-replica can load. `psync` reads
 //! what a master answers and decides what a sub-replica gets, `envelope` unwraps the snapshot, `stream` cuts the
 //! stream into atomic units, `apply` runs a unit through its rows, `retry` decides how long to wait and when to stop
-//! trusting a master.
+//! trusting a master, `young` knows which sub-replicas are too old for what comes.
 
 pub mod apply;
 pub mod backlog;
@@ -32,3 +32,4 @@ pub mod receiver;
 pub mod retry;
 pub mod room;
 pub mod stream;
+pub mod young;

@@ -39,6 +39,19 @@ pub fn receiver(introduction: &Introduction, setting: SubReplicaDialect, master:
     Receiver::Server(dialect, introduction.contents)
 }
 
+/// The newest release that a sub-replica may be of, by what it says and the setting; `None`: it knows all that we know, or
+/// wants no stream.
+pub fn newest(introduction: &Introduction, setting: SubReplicaDialect, master: Dialect) -> Option<Dialect> {
+    let is_silent = introduction.version.is_none_or(|(major, ..)| major < 8) && !introduction.rdb_channel;
+    match receiver(introduction, setting, master) {
+        Receiver::Remora => None,
+        Receiver::Server(_, contents) if introduction.rdb_only || !contents.keys => None,
+        // Redis 7.4 speaks as 6.0 does.
+        Receiver::Server(..) if setting == SubReplicaDialect::Auto && is_silent => Some(Dialect::Redis(7, 4)),
+        Receiver::Server(dialect, _) => Some(dialect),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +85,12 @@ mod tests {
             check(introduction, SubReplicaDialect::Auto, expected);
         }
         check(&silent, SubReplicaDialect::Redis70, Dialect::Redis(7, 0));
+        let newest = |introduction: &Introduction, setting| newest(introduction, setting, Dialect::Redis(8, 0));
+        assert_eq!(newest(&silent, SubReplicaDialect::Auto), Some(Dialect::Redis(7, 4)));
+        assert_eq!(newest(&silent, SubReplicaDialect::Redis60), Some(Dialect::Redis(6, 0)));
+        assert_eq!(newest(&redis_8, SubReplicaDialect::Auto), Some(Dialect::Redis(8, 0)));
+        assert_eq!(newest(&version((8, 1, 1)), SubReplicaDialect::Auto), Some(Dialect::Valkey(8, 1)));
+        assert_eq!([&tool, &remora].map(|from| newest(from, SubReplicaDialect::Auto)), [None, None]);
         check(&version((9, 1, 2)), SubReplicaDialect::Valkey81, Dialect::Valkey(8, 1));
         check(&tool, SubReplicaDialect::Redis60, Dialect::Redis(6, 0));
         for setting in [SubReplicaDialect::Auto, SubReplicaDialect::Redis60] {

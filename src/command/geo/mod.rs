@@ -20,5 +20,5 @@ pub static ROWS: &[Row] = &[
     write("geoadd", -5, Keys::One(1), apply::geoadd),
     write("georadius", -6, Keys::WithStore, apply::georadius),
     write("georadiusbymember", -5, Keys::WithStore, apply::georadiusbymember),
-    write("geosearchstore", -8, Keys::Range(1, 2, 1), apply::geosearchstore),
+    write("geosearchstore", -8, Keys::Range(1, 2, 1), apply::geosearchstore).since(Some((6, 2)), Some((7, 2))),
 ];

@@ -108,19 +108,19 @@ pub static ROWS: &[Row] = &[
     write("hset", -4, Keys::One(1), apply::hset),
     write("hmset", -4, Keys::One(1), apply::hset),
     write("hsetnx", 4, Keys::One(1), apply::hsetnx),
-    write("hsetex", -6, Keys::One(1), apply::hsetex),
+    write("hsetex", -6, Keys::One(1), apply::hsetex).since(Some((8, 0)), Some((9, 0))),
     write("hdel", -3, Keys::One(1), apply::hdel),
-    write("hgetdel", -5, Keys::One(1), apply::hgetdel),
+    write("hgetdel", -5, Keys::One(1), apply::hgetdel).since(Some((8, 0)), Some((9, 0))),
     write("hincrby", 4, Keys::One(1), apply::hincrby),
     // Masters send what came out of it: HSET, HSETEX.
     refused_write("hincrbyfloat", 4, Keys::One(1)),
     // Masters send HPEXPIREAT, HPERSIST or HDEL.
     refused_write("hgetex", -5, Keys::One(1)),
-    write("hexpire", -6, Keys::One(1), ttl::hexpire),
-    write("hpexpire", -6, Keys::One(1), ttl::hpexpire),
-    write("hexpireat", -6, Keys::One(1), ttl::hexpireat),
-    write("hpexpireat", -6, Keys::One(1), ttl::hpexpireat),
-    write("hpersist", -5, Keys::One(1), ttl::hpersist),
+    write("hexpire", -6, Keys::One(1), ttl::hexpire).since(Some((7, 4)), Some((9, 0))),
+    write("hpexpire", -6, Keys::One(1), ttl::hpexpire).since(Some((7, 4)), Some((9, 0))),
+    write("hexpireat", -6, Keys::One(1), ttl::hexpireat).since(Some((7, 4)), Some((9, 0))),
+    write("hpexpireat", -6, Keys::One(1), ttl::hpexpireat).since(Some((7, 4)), Some((9, 0))),
+    write("hpersist", -5, Keys::One(1), ttl::hpersist).since(Some((7, 4)), Some((9, 0))),
 ];
 
 #[cfg(test)]

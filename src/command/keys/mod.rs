@@ -132,7 +132,7 @@ pub static ROWS: &[Row] = &[
     write("unlink", -2, Keys::Range(1, -1, 1), apply::del),
     write("rename", 3, Keys::Range(1, 2, 1), apply::rename),
     write("renamenx", 3, Keys::Range(1, 2, 1), apply::renamenx),
-    write("copy", -3, Keys::Range(1, 2, 1), apply::copy),
+    write("copy", -3, Keys::Range(1, 2, 1), apply::copy).since(Some((6, 2)), Some((7, 2))),
     write("move", 3, Keys::One(1), apply::move_to),
     write("expire", -3, Keys::One(1), expire::expire),
     write("pexpire", -3, Keys::One(1), expire::pexpire),

@@ -76,7 +76,7 @@ pub static ROWS: &[Row] = &[
     write("lrem", 4, Keys::One(1), apply::lrem),
     write("ltrim", 4, Keys::One(1), apply::ltrim),
     write("rpoplpush", 3, Keys::Range(1, 2, 1), apply::rpoplpush),
-    write("lmove", 5, Keys::Range(1, 2, 1), apply::lmove),
+    write("lmove", 5, Keys::Range(1, 2, 1), apply::lmove).since(Some((6, 2)), Some((7, 2))),
     refused_write("lmpop", -4, Keys::Counted(1, false)),
     refused_write("blpop", -3, Keys::Range(1, -2, 1)),
     refused_write("brpop", -3, Keys::Range(1, -2, 1)),

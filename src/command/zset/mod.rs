@@ -41,8 +41,8 @@ pub static ROWS: &[Row] = &[
     write("zpopmax", -2, Keys::One(1), apply::zpopmax),
     write("zunionstore", -4, Keys::Counted(2, true), apply::zunionstore),
     write("zinterstore", -4, Keys::Counted(2, true), apply::zinterstore),
-    write("zdiffstore", -4, Keys::Counted(2, true), apply::zdiffstore),
-    write("zrangestore", -5, Keys::Range(1, 2, 1), apply::zrangestore),
+    write("zdiffstore", -4, Keys::Counted(2, true), apply::zdiffstore).since(Some((6, 2)), Some((7, 2))),
+    write("zrangestore", -5, Keys::Range(1, 2, 1), apply::zrangestore).since(Some((6, 2)), Some((7, 2))),
     // these arrive as ZPOPMIN and ZPOPMAX
     refused_write("zmpop", -4, Keys::Counted(1, false)),
     refused_write("bzmpop", -5, Keys::Counted(2, false)),

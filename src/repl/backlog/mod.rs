@@ -7,6 +7,7 @@
 //!
 //! It knows no sockets and no tasks: [`Backlog::poll_news`] is how the feeder sleeps.
 
+use super::young::YoungCommands;
 use crate::position::Offset;
 use crate::status::Status;
 use bytes::Bytes;
@@ -40,6 +41,8 @@ pub struct Backlog {
     asleep: AtomicBool,
     waker: Mutex<Option<Waker>>,
     status: Arc<Status>,
+    /// What not every sub-replica can take of this history.
+    pub young: YoungCommands,
 }
 
 /// What the feeder has seen of a backlog.
@@ -111,6 +114,7 @@ impl Backlog {
             generation: AtomicU64::new(0),
             asleep: AtomicBool::new(false),
             waker: Mutex::default(),
+            young: YoungCommands::default(),
             status,
         }
     }
@@ -133,6 +137,7 @@ impl Backlog {
     /// A new history begins behind this offset: forgets everything and cuts all cursors. Inside the gate, in the step
     /// in which the dataset is replaced.
     pub fn reset(&self, offset: Offset, why: &'static str) {
+        self.young.forget();
         let mut ring = self.ring.lock();
         ring.sealed.clear();
         ring.tail.clear();

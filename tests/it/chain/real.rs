@@ -107,6 +107,39 @@ fn a_sub_replica_that_cannot_hold_the_data_is_refused_with_the_reason() {
     assert_all_equal(&mut client, &mut [("valkey-8.1", sub.client())]);
 }
 
+/// A real replica passes over what it does not know and goes on with other data. So it is not sent it.
+#[test]
+fn a_sub_replica_that_is_too_old_for_what_comes_is_cut_before() {
+    let Some(master) = Real::start("redis-8.0", &[]) else { return };
+    let mut client = master.client();
+    client.must("HSET h f 1");
+    let remora = Remora::follow(master.port, &["--repl-diskless-sync-delay", "0"]);
+    remora.wait_linked();
+    let replicaof = format!("--replicaof 127.0.0.1 {}", remora.port);
+    let below = ["redis-7.0", "valkey-8.1", "redis-8.0", "valkey-9.1"];
+    let mut subs = below.map(|name| Real::start(name, &[&replicaof]).expect("the peers are here"));
+    for (sub, name) in subs.iter().zip(below) {
+        wait_linked(name, &mut sub.client());
+    }
+    assert_all_equal(&mut client, &mut subs.each_mut().map(|sub| ("below", sub.client())));
+    let older = [subs[0].client().digest(), subs[1].client().digest()];
+    // Redis 8.0 tells of it as HSETEX.
+    client.must("HINCRBYFLOAT h f 1.5");
+    wait::until("the two old ones are cut", SOON, || {
+        remora.metric_or_zero("remora_subreplica_cuts_total{reason=\"unfit\"}") >= 2.0
+    });
+    remora.wait_logged(&["sub-replica is cut", "the stream has HSETEX"]);
+    remora.wait_caught_up(&mut client);
+    for (sub, digest) in subs[..2].iter_mut().zip(older) {
+        let mut sub = sub.client();
+        wait::until("it knows that it is cut off", SOON, || {
+            sub.info("replication")["master_link_status"] == "down"
+        });
+        assert_eq!(sub.digest(), digest, "old data, but none that never were");
+    }
+    assert_all_equal(&mut client, &mut subs[2..].iter().map(|sub| ("newer", sub.client())).collect::<Vec<_>>());
+}
+
 /// `redis-cli --rdb`, `--functions-rdb` and `--replica` against remora and against a real replica.
 #[test]
 fn redis_cli_takes_a_snapshot() {

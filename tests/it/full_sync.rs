@@ -6,6 +6,7 @@ use crate::support::fixture::{Fixture, unescape};
 use crate::support::real::{Real, for_each_master};
 use crate::support::remora::Remora;
 use crate::support::script::{Framing, Master, REPLID};
+use std::time::{Duration, Instant};
 
 for_each_master!(
     a_snapshot_sent_from_memory_is_held_exactly,
@@ -197,4 +198,16 @@ fn nothing_is_served_before_the_first_load() {
     }
     assert!(!client.call("INFO replication").is_error(), "INFO works while loading");
     let _link = master.serve(&Fixture::load("handmade-empty.rdb").bytes, 7);
+}
+
+/// A real master passes over what comes before it has noticed that its child is done.
+#[test]
+fn the_first_acknowledgements_come_sooner_than_each_second() {
+    let master = Master::listen();
+    let _remora = Remora::follow(master.port, &[]);
+    let mut link = master.serve(&Fixture::load("redis-8.0.rdb").bytes, 10);
+    assert_eq!(link.ack(), 10);
+    let first = Instant::now();
+    (0..5).for_each(|_| assert_eq!(link.ack(), 10));
+    assert!(first.elapsed() < Duration::from_secs(4), "five more in {:?}", first.elapsed());
 }

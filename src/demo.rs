@@ -20,7 +20,7 @@ const KEYS: u32 = 10_000;
 /// How often the writer changes something.
 const WRITE_EVERY: Duration = Duration::from_millis(100);
 /// How long the server may take to open its port.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs the demo until `run` ends; `run` starts remora with settings and stops at a signal or when its second argument
 /// resolves.
@@ -36,13 +36,17 @@ where
              redis (Fedora, Alpine, Homebrew) or valkey",
         )
     })?;
-    let (master_port, port) = (free_port()?, port.map_or_else(free_port, Ok)?);
+    let (master_port, free) = free_ports()?;
+    let port = port.unwrap_or(free);
     let directory = Scratch::new()?;
     let mut master = start(&server, master_port, &directory.0)?;
     let mut link = connect(master_port, &mut master).await?;
     fill(&mut link).await?;
-    tell(&server, master_port, port);
-    let stop: Stop = Box::pin(write_on(link, master));
+    let stop: Stop = Box::pin(async move {
+        // It is looked at for the first time when remora listens.
+        tell(&server, master_port, port);
+        write_on(link, master).await;
+    });
     run(startup(master_port, port), stop).await
 }
 
@@ -83,8 +87,11 @@ fn find_server() -> Option<PathBuf> {
     SERVERS.into_iter().flat_map::<Vec<_>, _>(candidates).find(|candidate| candidate.is_file())
 }
 
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// Two different ones.
+fn free_ports() -> io::Result<(u16, u16)> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let (one, other) = (bind()?, bind()?);
+    Ok((one.local_addr()?.port(), other.local_addr()?.port()))
 }
 
 /// A directory for the server that goes with the demo.

@@ -21,7 +21,7 @@ fn with_old_data(flags: &[&str]) -> (Master, Remora, String) {
 /// The next try ends in this bad snapshot; then a good one is taken.
 #[track_caller]
 fn check_refused(serve: impl FnOnce(&mut Link), logged: &[&str]) {
-    let (master, remora, digest) = with_old_data(&["--repl-timeout", "3"]);
+    let (master, remora, digest) = with_old_data(&["--repl-timeout", "10"]);
     let mut link = master.accept();
     link.handshake();
     serve(&mut link);

@@ -379,7 +379,7 @@ fn the_turns_of_the_workers_and_what_they_read_are_counted() {
 #[test]
 fn what_is_not_loaded_is_told_in_the_familys_name() {
     for (server, compat) in [("redis-8.0", "redis"), ("valkey-9.1", "valkey")] {
-        let settings = ["--key-load-delay 5000", "--loading-process-events-interval-bytes 1024"];
+        let settings = ["--key-load-delay 50000", "--loading-process-events-interval-bytes 1024"];
         let Some(real) = Real::start(server, &settings) else { return };
         let mut client = real.client();
         (0..400).for_each(|n| drop(client.must(&format!("SET key:{n} {}", "x".repeat(100)))));

@@ -144,6 +144,8 @@ fn a_master_that_never_pauses_gets_its_acks_all_the_same() {
             }
         });
         let _until = Finally(&done);
+        // The first come before anything has arrived.
+        wait::until("the first of the stream is applied", SOON, || link.ack() > 10);
         let acks: Vec<u64> = (0..4).map(|_| link.ack()).collect();
         assert!(acks.is_sorted_by(|a, b| a < b), "{acks:?}");
     });
@@ -157,15 +159,14 @@ fn an_endless_line_ends_the_try() {
 #[test]
 fn a_silent_master_is_left_after_the_timeout() {
     let master = Master::listen();
-    let remora = Remora::follow(master.port, &["--repl-timeout", "2"]);
-    let mut link = master.accept();
     let started = Instant::now();
+    let remora = Remora::follow(master.port, &["--repl-timeout", "5"]);
+    let mut link = master.accept();
     assert_eq!(link.command(), ["PING"]);
     link.wait_closed(SOON);
-    assert!(started.elapsed() >= Duration::from_millis(1500), "left after {:?}", started.elapsed());
+    assert!(started.elapsed() >= Duration::from_secs(5), "left after {:?}", started.elapsed());
     let mut link = master.serve(&empty(), 10);
     link.wait_ack(10);
-    remora.wait_linked();
     // The same in the steady state: no byte for the timeout, and the link counts as dead.
     link.wait_closed(SOON);
     let (replid, offset) = master.accept().handshake();
@@ -177,15 +178,17 @@ fn a_silent_master_is_left_after_the_timeout() {
 fn tries_come_further_and_further_apart() {
     let master = Master::listen();
     let _remora = Remora::follow(master.port, &[]);
-    let mut gaps = Vec::new();
+    let mut cuts = Vec::new();
     for _ in 0..6 {
         let link = master.accept();
-        let cut = Instant::now();
+        cuts.push(Instant::now());
         drop(link);
-        gaps.push(cut);
     }
-    let gaps: Vec<Duration> = gaps.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(gaps[4] > gaps[0] * 3, "waits between tries: {gaps:?}");
+    // A wait begins behind the cut: it is never shorter than it may be, however slow the machine is.
+    for (n, pair) in cuts.windows(2).enumerate() {
+        let (gap, least) = (pair[1] - pair[0], Duration::from_millis(50 << n));
+        assert!(gap >= least, "try {n} came after {gap:?}, not {least:?}");
+    }
 }
 
 #[test]

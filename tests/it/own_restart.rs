@@ -271,7 +271,7 @@ fn a_million_keys_are_resumed_with_here_and_below() {
     client.must(&format!("DEBUG POPULATE {} key 16", chance::size("REMORA_TEST_KEYS", 1_000_000)));
     let (_dir, path) = dir();
     let port = ports::free();
-    let flags = ["--port", &port.to_string(), "--dir", &path];
+    let flags = ["--port", &port.to_string(), "--dir", &path, "--save-timeout", "110"];
     let mut remora = Remora::follow(master.port, &flags);
     remora.wait_caught_up(&mut client);
     let below = Remora::follow(port, &[]);
@@ -280,7 +280,7 @@ fn a_million_keys_are_resumed_with_here_and_below() {
     remora.wait_caught_up(&mut client);
     remora.signal("TERM");
     wait::until("remora saves and ends", LONG, || remora.ended().is_some());
-    assert!(remora.log().contains("saved"), "{}", remora.log());
+    assert!(remora.log().contains("saved") && !remora.log().contains("not saved"), "{}", remora.log());
     client.must("SET meanwhile 1");
 
     let started = Instant::now();

@@ -86,7 +86,7 @@ fn reads_never_stop_while_the_master_is_killed_and_returns_with_other_data() {
     for reader in seen {
         assert!(reader.errors.is_empty(), "errors: {:?}", &reader.errors[..reader.errors.len().min(5)]);
         assert!(
-            reader.longest <= Duration::from_millis(50) + pause,
+            reader.longest <= Duration::from_millis(50) + 2 * pause,
             "the longest gap between answers: {:?}; the machine itself paused for {pause:?}",
             reader.longest
         );

@@ -153,9 +153,11 @@ fn follows(remora: &Remora, master: u16) -> bool {
 
 /// The master dies under a writer, the Sentinel promotes the other replica, and remora goes with it.
 fn goes_with_a_failover(server: &str, listed: bool) {
-    let Some(mut master) = Real::start(server, &[]) else { return };
+    // Who follows late finds all of what the second writer has written until then.
+    let backlog = "--repl-backlog-size 67108864";
+    let Some(mut master) = Real::start(server, &[backlog]) else { return };
     let followed = format!("--replicaof 127.0.0.1 {}", master.port);
-    let Some(replica) = Real::start(server, &[&followed]) else { return };
+    let Some(replica) = Real::start(server, &[&followed, backlog]) else { return };
     let sentinel = Sentinel::start(server, master.port);
     let remora = if listed {
         let conf = folder::temporary();

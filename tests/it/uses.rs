@@ -439,6 +439,7 @@ const SWITCHES: &str = "
     CONFIG SET lfu-decay-time 2147483648
     CONFIG SET lfu-decay-time 2147483647
     CONFIG SET lfu-decay-time 1
+    CONFIG SET lfu-decay-time 0
     OBJECT FREQ k
     OBJECT FREQ missing
     OBJECT IDLETIME missing

@@ -159,8 +159,9 @@ impl SaveStatus {
         let took = self.started.get().map_or(0, |began| now.0 - began.0);
         self.last_ms.store(u64::try_from(took).unwrap_or(0), Relaxed);
         self.last_failed.store(failed, Relaxed);
-        self.results.count(if failed { "failed" } else { "ok" });
         self.started.set(None);
+        // Last: whoever sees it may ask for another save.
+        self.results.count(if failed { "failed" } else { "ok" });
     }
 
     /// A save is running.

@@ -85,9 +85,10 @@ impl Link {
     async fn drop_data(&mut self, wire: &mut Wire) -> Result<(), LinkError> {
         let config = self.config.get();
         let nowhere = Position::fresh(ReplId::ZERO, Offset(0), DbIndex(0));
+        // Told first: who is answered LOADING finds that INFO and /ready say so too.
+        self.report.emptied();
         let old = self.install(Dataset::new(config.databases, nowhere, config.encodings.into()));
         self.loaded = false;
-        self.report.emptied();
         let mut freed = self.reaper.dataset_told(old);
         let mut tick = interval(KEEPALIVE);
         loop {

@@ -220,6 +220,8 @@ fn saves_by_themselves_are_of_one_moment_while_the_stream_goes_on() {
     });
     assert_ne!(persistence(&remora, "rdb_saves"), "0");
     assert_eq!(persistence(&remora, "rdb_last_bgsave_status"), "ok");
+    remora.client().must("CONFIG SET save-interval 0");
+    wait::until("no save runs", LONG, || persistence(&remora, "rdb_bgsave_in_progress") == "0");
     let last: i64 = remora.client().must("LASTSAVE").int();
     assert_eq!(persistence(&remora, "rdb_last_save_time"), last.to_string());
     // Killed: what came behind the last save comes again.

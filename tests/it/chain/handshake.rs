@@ -224,6 +224,7 @@ fn a_new_dataset_from_above_cuts_everyone_below() {
     link.full_resync(OTHER_REPLID, 5, &empty(), crate::support::script::Framing::Length);
     assert_eq!(follower.rest(), b"");
     wait::until("the new history is there", SOON, || remora.replication("master_replid") == OTHER_REPLID);
+    remora.wait_linked();
     let mut follower = Follower::introduced(remora.port);
     let line = follower.ask(&format!("PSYNC {REPLID} 1001"));
     assert_eq!(line, format!("+FULLRESYNC {OTHER_REPLID} 5"));
@@ -269,5 +270,6 @@ fn while_the_old_data_are_gone_and_the_new_not_there_everyone_is_to_come_again()
     }
     link.say(&snapshot[snapshot.len() - 10..]);
     wait::until("the new data are there", SOON, || remora.replication("master_replid") == OTHER_REPLID);
+    remora.wait_linked();
     assert_eq!(Follower::introduced(remora.port).full_sync().offset, 5);
 }

@@ -92,7 +92,7 @@ struct Sort {
 impl Sort {
     /// Of a well-formed request.
     fn of(request: &[Vec<u8>]) -> Self {
-        let (mut by, mut gets, mut alpha) = (b"#".to_vec(), 0, false);
+        let (mut by, mut is_sorted, mut gets, mut alpha) = (b"#".to_vec(), true, 0, false);
         let (mut without_limit, mut weights) = (request[..2].to_vec(), request[..2].to_vec());
         let mut at = 2;
         while at < request.len() {
@@ -104,7 +104,11 @@ impl Sort {
             };
             let whole = &request[at..at + words];
             match option.as_slice() {
-                b"by" => by.clone_from(&whole[1]),
+                // By what is the same for all: not sorted, whatever another BY says.
+                b"by" => {
+                    by.clone_from(&whole[1]);
+                    is_sorted &= whole[1].contains(&b'*');
+                }
                 b"get" => gets += 1,
                 b"alpha" => alpha = true,
                 _ => {}
@@ -117,7 +121,6 @@ impl Sort {
             }
             at += words;
         }
-        let is_sorted = by == b"#" || by.contains(&b'*');
         weights.extend([b"GET".to_vec(), by]);
         Self { group: gets.max(1), without_limit, weights: is_sorted.then_some(weights), alpha }
     }

@@ -164,7 +164,7 @@ impl Talk<'_> {
         let feed = self.feed;
         feed.read(|data| match decide(self.introduction.asked, &data.position, feed.backlog.first()) {
             Decision::Continue { from } => match feed.backlog.attach(from) {
-                Some(cursor) if self.unknown(&cursor).is_none() => Verdict::Continue(cursor, data.position),
+                Some(cursor) if self.unknown(cursor.taken()).is_none() => Verdict::Continue(cursor, data.position),
                 _ => Verdict::Full,
             },
             Decision::Full if feed.is_unsound(data) => Verdict::Later,
@@ -222,9 +222,9 @@ impl Talk<'_> {
         receiver(self.introduction, self.feed.settings().sub_replica_dialect, master)
     }
 
-    /// A command that comes behind the cursor and that it does not know.
-    fn unknown(&self, cursor: &Cursor) -> Option<&'static str> {
-        self.newest.and_then(|newest| self.feed.backlog.young.unknown_to(newest, cursor.taken()))
+    /// A command that comes behind this offset and that it does not know.
+    fn unknown(&self, behind: Offset) -> Option<&'static str> {
+        self.newest.and_then(|newest| self.feed.backlog.young.unknown_to(newest, behind))
     }
 
     /// It is not sent what it does not know, and not taken again at once: each time costs a snapshot.
@@ -331,17 +331,19 @@ impl Talk<'_> {
         if told.is_some_and(|told| !Arc::ptr_eq(told, &self.feed.status.link.above())) {
             return Poll::Ready(Err(Cut::Chain));
         }
-        if let Some(command) = self.unknown(cursor) {
-            return Poll::Ready(Err(self.too_old(command)));
-        }
         loop {
             let flushed = self.flush(cx)?;
             if flushed.is_pending() {
                 self.check_output(cursor)?;
                 return Poll::Pending;
             }
+            let before = cursor.taken();
             match cursor.take() {
-                Ok(Some(bytes)) => self.wire.send(bytes),
+                // Asked when the bytes are here: what they hold was noted before they could be taken.
+                Ok(Some(bytes)) => match self.unknown(before) {
+                    None => self.wire.send(bytes),
+                    Some(command) => return Poll::Ready(Err(self.too_old(command))),
+                },
                 Ok(None) => {
                     self.above_soft_since = None;
                     self.numbers.set_sent(cursor.taken(), 0);

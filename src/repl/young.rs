@@ -7,8 +7,8 @@ use crate::dataset::{Dialect, Since};
 use crate::position::Offset;
 use parking_lot::Mutex;
 
-/// The young commands of the present history, each with where it stood last. Written by the link inside the gate, with the
-/// bytes; read by the feeder. Bounded by the number of such rows.
+/// The young commands of the present history, each with where it stood last. Written by the link inside the gate, before
+/// their bytes can be taken; read by the feeder. Bounded by the number of such rows.
 #[derive(Debug, Default)]
 pub struct YoungCommands(Mutex<Vec<(&'static str, Since, Offset)>>);
 

@@ -122,10 +122,11 @@ impl Link {
             hub.begin(&mut aside.effects);
             data.at_moment(uses, now);
             let result = apply_units(data, stream, now, &mut aside);
+            // Before the feeder can take the bytes.
+            aside.young.iter().for_each(|(name, since)| backlog.young.note(name, *since, data.position.offset));
             // Also before a unit that failed: the units before it are in the data.
             let end = backlog.append(stream.applied_since(mark));
             assert_eq!(end, Some(data.position.offset), "the backlog ends where the data stand");
-            aside.young.iter().for_each(|(name, since)| backlog.young.note(name, *since, data.position.offset));
             (result, data.position.offset)
         });
         self.reaper.trash(aside.trash);

@@ -185,8 +185,9 @@ fn a_reset_touches_what_it_touches_at_a_real_replica(server: &str) {
         keep_busy(port);
         let mut client = Client::connect(port);
         // Otherwise the counts may move between the two questions.
-        wait::until("the sub-replicas are gone", Duration::from_secs(30), || {
+        wait::until("all others are gone", Duration::from_secs(30), || {
             client.info("replication")["connected_slaves"] == "0"
+                && client.must("CLIENT LIST TYPE normal").text().lines().count() == 1
         });
         let before = numbers(&mut client);
         client.must("CONFIG RESETSTAT");

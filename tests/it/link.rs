@@ -177,7 +177,7 @@ fn a_silent_master_is_left_after_the_timeout() {
 #[test]
 fn tries_come_further_and_further_apart() {
     let master = Master::listen();
-    let _remora = Remora::follow(master.port, &[]);
+    let remora = Remora::follow(master.port, &[]);
     let mut cuts = Vec::new();
     for _ in 0..6 {
         let link = master.accept();
@@ -188,6 +188,15 @@ fn tries_come_further_and_further_apart() {
     for (n, pair) in cuts.windows(2).enumerate() {
         let (gap, least) = (pair[1] - pair[0], Duration::from_millis(50 << n));
         assert!(gap >= least, "try {n} came after {gap:?}, not {least:?}");
+    }
+    // Nor was it meant to be longer.
+    let log = remora.log();
+    let number =
+        |line: &str| line.split("retry_ms=").nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+    let waits: Vec<u64> = log.lines().filter_map(number).take(5).collect();
+    assert_eq!(waits.len(), 5, "{log}");
+    for (n, wait) in waits.iter().enumerate() {
+        assert!((50 << n..=100 << n).contains(wait), "waits between tries: {waits:?}");
     }
 }
 

@@ -151,11 +151,16 @@ fn acknowledges_every_second_also_in_silence() {
     for _ in 0..7 {
         link.ack();
     }
-    let began = Instant::now();
-    for _ in 0..3 {
-        link.ack();
-    }
-    assert!(began.elapsed() < Duration::from_secs(10), "three in {:?}", began.elapsed());
+    let times: Vec<Instant> = (0..6)
+        .map(|_| {
+            link.ack();
+            Instant::now()
+        })
+        .collect();
+    let mut gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_unstable();
+    // One that comes late when the machine stands still is followed by one that comes soon.
+    assert!(gaps[2] < Duration::from_millis(1500), "{gaps:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::dataset::{Dataset, Dialect};
 use crate::resp::refusal::Refusal;
 use crate::status::Stale;
 
-/// Declared flags, as bits in the order of [`NAMES`].
+/// Declared flags, as bits in the order of `NAMES`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(u8);
 

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 /// How often the master is told our offset.
 const ACK_INTERVAL: Duration = Duration::from_secs(1);
@@ -64,10 +64,10 @@ impl Link {
                     }
                     self.follow_settings();
                     self.acknowledge(wire, None).await?;
-                }
-                () = sleep(soon.unwrap_or_default()), if soon.is_some() => {
-                    soon = soon.map(|wait| wait * 2).filter(|wait| *wait < ACK_INTERVAL);
-                    self.acknowledge(wire, None).await?;
+                    if let Some(wait) = soon {
+                        tick.reset_after(wait);
+                        soon = Some(wait * 2).filter(|wait| *wait < ACK_INTERVAL);
+                    }
                 }
                 read = wire.read_into(self.stream.buffer_mut()) => {
                     let bytes = read?;

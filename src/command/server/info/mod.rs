@@ -1,5 +1,6 @@
 //! INFO: the numbers in the servers' form, field names and their order as redis 8.0 has them, without those that the
-//! followed release does not have ([`since`]), so that exporters, Sentinel and clients read it unchanged. What cannot happen here (forks, eviction, an append-only file) reads zero.
+//! followed release does not have ([`since`]), so that exporters, Sentinel and clients read it unchanged. What cannot
+//! happen here (forks, eviction, an append-only file) reads zero.
 
 mod clients;
 mod commands;
